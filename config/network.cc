@@ -1,0 +1,3 @@
+#include "config/network.h"
+
+namespace holdfast {}

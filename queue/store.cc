@@ -1,0 +1,3 @@
+#include "queue/store.h"
+
+namespace holdfast {}

@@ -1,0 +1,3 @@
+#include "smtp/client/client_session.h"
+
+namespace holdfast {}

@@ -1,0 +1,3 @@
+#include "smtp/dns/resolver.h"
+
+namespace holdfast {}

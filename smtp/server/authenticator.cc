@@ -1,0 +1,3 @@
+#include "smtp/server/authenticator.h"
+
+namespace holdfast {}

@@ -1,0 +1,3 @@
+#include "smtp/tls/requirement.h"
+
+namespace holdfast {}

@@ -1,0 +1,3 @@
+#include "smtp/wire/reply.h"
+
+namespace holdfast {}

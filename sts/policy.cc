@@ -1,0 +1,3 @@
+#include "sts/policy.h"
+
+namespace holdfast {}

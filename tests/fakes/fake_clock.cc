@@ -1,0 +1,2 @@
+#include "smtp/base/clock.h"
+namespace holdfast {}

@@ -1,0 +1,3 @@
+#include "tlsrpt/outcome.h"
+
+namespace holdfast {}
