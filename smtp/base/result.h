@@ -43,6 +43,7 @@ struct Error {
   boost::system::error_code code;
   std::string detail;
 
+  Error() = default;  // no error; boost::system::result asks for it
   Error(boost::system::error_code error_code, std::string text) : code(error_code), detail(std::move(text)) {}
   template <ErrorEnum E>
   Error(E e, std::string text = {}) : code(to_error_code(e)), detail(std::move(text)) {}  // NOLINT: implicit

@@ -28,7 +28,12 @@ TEST_F(SqliteTest, KeepsWhatWasBoundIncludingEmptyTextAndZeroOctets) {
   auto insert = db->prepare("INSERT INTO t VALUES(?,?,?,?,?)");
   ASSERT_TRUE(insert);
   const std::string octets("x\0y", 3);
-  ASSERT_TRUE(insert->bind(1, std::int64_t{-7}).bind(2, std::string_view()).bind_blob(3, octets).bind(4, 0.5).bind_null(5).run());
+  ASSERT_TRUE(insert->bind(1, std::int64_t{-7})
+                  .bind(2, std::string_view())
+                  .bind_blob(3, octets)
+                  .bind(4, 0.5)
+                  .bind_null(5)
+                  .run());
   auto select = db->prepare("SELECT a, b, c, d, e FROM t");
   ASSERT_TRUE(*select->step());
   EXPECT_EQ(select->integer(0), -7);
