@@ -18,8 +18,9 @@ class Mailbox {
  public:
   Mailbox() = default;  // empty
 
-  // "user@example.com", "\"odd name\"@example.com", "user@[192.0.2.1]". Error: BaseError::malformed, the detail
-  // says what is wrong. Source routes are refused here; parse_path drops them.
+  // "user@example.com", "\"odd name\"@example.com", "user@[192.0.2.1]". A quoted local part is kept in its
+  // shortest form ("\"user\"" is "user"), so that equal addresses compare equal. Error: BaseError::malformed,
+  // the detail says what is wrong. Source routes are refused here; parse_path drops them.
   static Result<Mailbox> parse(std::string_view text);
 
   const std::string& local_part() const { return local_; }  // as on the wire, quoted where it must be
@@ -40,7 +41,8 @@ class Mailbox {
 Mailbox make_mailbox(std::string local, std::string domain);
 
 // "<user@example.com>", "<@relay:user@example.com>" (the source route is dropped, RFC 5321 section 4.1.1.3),
-// "<>" gives an empty Mailbox when `null_allowed`. "<Postmaster>" gives local part "Postmaster", no domain.
+// "<>" gives an empty Mailbox when `null_allowed` (a reverse-path). Otherwise (a forward-path) "<Postmaster>"
+// in any case gives local part "Postmaster", no domain.
 Result<Mailbox> parse_path(std::string_view text, bool null_allowed);
 
 }  // namespace holdfast

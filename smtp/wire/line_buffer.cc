@@ -1,0 +1,83 @@
+#include "smtp/wire/line_buffer.h"
+
+#include <fmt/format.h>
+
+#include "smtp/wire/wire_error.h"
+
+namespace holdfast {
+namespace {
+
+// The first thing that a line may not hold.
+std::optional<WireError> violation(std::string_view line) {
+  const std::size_t at = line.find_first_of(std::string_view("\r\n\0", 3));
+  if (at == std::string_view::npos) return std::nullopt;
+  if (line[at] == '\r') return WireError::bare_cr;
+  return line[at] == '\n' ? WireError::bare_lf : WireError::nul;
+}
+
+}  // namespace
+
+void LineBuffer::append(std::string_view octets) {
+  // Compacting before growing keeps the buffer at the size of what is unread.
+  if (start_ > 0) {
+    buffer_.erase(0, start_);
+    scanned_ -= start_;
+    start_ = 0;
+  }
+  buffer_ += octets;
+}
+
+std::optional<std::size_t> LineBuffer::line_end() const {
+  const std::size_t end = buffer_.find("\r\n", scanned_);
+  if (end != std::string::npos) {
+    scanned_ = end;
+    return end;
+  }
+  // A CR at the very end may be half of a CRLF.
+  scanned_ = buffer_.size() > start_ && buffer_.back() == '\r' ? buffer_.size() - 1 : buffer_.size();
+  return std::nullopt;
+}
+
+bool LineBuffer::has_line() const {
+  if (line_end()) return true;
+  return !discarding_ && scanned_ - start_ > limit_;
+}
+
+Result<std::optional<std::string_view>> LineBuffer::next() {
+  while (true) {
+    const auto end = line_end();
+    if (!end) {
+      const bool too_long = scanned_ - start_ > limit_;
+      if (discarding_ || too_long) drop(scanned_ - start_);
+      if (!discarding_ && too_long) {
+        discarding_ = true;
+        return Error(WireError::line_too_long, fmt::format("more than {} octets", limit_));
+      }
+      return std::optional<std::string_view>();
+    }
+    const std::string_view line = std::string_view(buffer_).substr(start_, *end - start_);
+    drop(line.size() + 2);
+    if (discarding_) {
+      discarding_ = false;
+      continue;
+    }
+    if (line.size() > limit_)
+      return Error(WireError::line_too_long, fmt::format("more than {} octets", limit_));
+    if (auto bad = violation(line)) return Error(*bad);
+    return std::optional<std::string_view>(line);
+  }
+}
+
+std::string LineBuffer::take(std::size_t limit) {
+  std::string taken(rest().substr(0, limit));
+  drop(taken.size());
+  return taken;
+}
+
+void LineBuffer::clear() {
+  buffer_.clear();
+  start_ = scanned_ = 0;
+  discarding_ = false;
+}
+
+}  // namespace holdfast
