@@ -28,6 +28,7 @@ class Fields {
   Fields& add(std::string_view key, const Fields& object);
   // An address (local@domain). The Log writes it whole, masked or as an HMAC, as `log.addresses` says.
   Fields& add_address(std::string_view key, std::string_view address);
+  Fields& append(const Fields& other);  // its fields behind these, not nested
   const std::string& json() const { return json_; }
   // Where in json() the (escaped) addresses stand, without their quotes, in ascending order.
   struct Span { std::size_t begin, end; };

@@ -19,10 +19,13 @@
 
 namespace holdfast {
 
+bool is_v4(const IpBytes& ip);
+std::string ip_text(const IpBytes& ip);  // "192.0.2.1" or "2001:db8::1"
+
 struct Peer {
   IpBytes ip{};
   std::uint16_t port = 0;
-  std::string text() const;     // "192.0.2.1" or "2001:db8::1", for logs and Received
+  std::string text() const;     // as ip_text, for logs and Received
   std::string literal() const;  // "[192.0.2.1]" or "[IPv6:2001:db8::1]" (RFC 5321 section 4.1.3)
 };
 
