@@ -4,7 +4,8 @@
 // Rules that every engine keeps:
 //  - apply() is the only write and is atomic: all of a batch is durable when it returns success, none of it
 //    otherwise. The engine commits many batches with one synced transaction.
-//  - After a failed sync nothing more is acknowledged: every later apply() fails with StoreError::failed_for_good.
+//  - After a failed sync nothing more is acknowledged: every later apply() fails with
+//  StoreError::failed_for_good.
 //  - A recipient ends exactly once. A completion or deferral with a stale token is refused by itself
 //    (ApplyResult::stale) and changes nothing.
 //  - Bodies are reached by open_body() only. A body is stored once and shared by the messages that name it.
@@ -22,25 +23,29 @@
 
 #include "smtp/base/body_source.h"
 #include "smtp/base/clock.h"
-#include "smtp/message_sink.h"
 #include "smtp/base/queue_id.h"
+#include "smtp/message_sink.h"
 
 namespace holdfast {
 
 enum class StoreError {
-  full = 1,          // no space (ENOSPC, EDQUOT): 452
-  io,                // a read or write failed: 451
-  failed_for_good,   // a sync failed: the process must stop
+  full = 1,         // no space (ENOSPC, EDQUOT): 452
+  io,               // a read or write failed: 451
+  failed_for_good,  // a sync failed: the process must stop
   not_found,
-  damaged,           // length or checksum of a body is wrong
-  conflict,          // the database is held by another process
+  damaged,   // length or checksum of a body is wrong
+  conflict,  // the database is held by another process
+  rejected,  // the batch breaks a rule (an id used twice, no recipients); nothing of it was kept
+  closed,    // close() was called
 };
 const char* category_name(StoreError);
 const char* describe(StoreError);
 
-// `held`: by the operator; `waiting`: released in the future. Only `queued` recipients are claimed.
+// `held`: by the operator. Only `queued` recipients are claimed. `damaged`: set aside, the operator's to look
+// at.
 enum class RecipientState : std::uint8_t { queued, held, delivered, bounced, expired, removed, damaged };
 const char* name(RecipientState state);
+bool has_ended(RecipientState state);  // delivered, bounced, expired or removed
 
 // Fixed at acceptance.
 struct MessageMeta {
@@ -55,11 +60,11 @@ struct MessageMeta {
   bool smtputf8 = false;                     // the message needs SMTPUTF8 at the next hop
   TlsClass tls;
   bool counts_in_tlsrpt = true;
-  bool is_bounce = false;      // null sender, made here
-  std::string message_id;      // the header field, for history and search; sanitised
-  std::string subject;         // not stored unless asked for; empty
+  bool is_bounce = false;  // null sender, made here
+  std::string message_id;  // the header field, for history and search; sanitised
+  std::string subject;     // not stored unless asked for; empty
   WallTime accepted{};
-  WallTime release{};          // not before; == accepted normally
+  WallTime release{};  // not before; == accepted normally
   WallTime expires{};
   std::uint64_t prefix_size = 0;  // octets
   std::uint64_t body_size = 0;    // octets; header section of the submitted message included
@@ -81,24 +86,30 @@ struct NewRecipient {
   RecipientDsn dsn;
 };
 
-// A message to take in. Its body is a staged one, or that of a message in the store (`body_of`), of which only
-// the header section counts when `headers_only` (a bounce that returns headers; REQUIRETLS).
+// A message to take in: prefix, body, suffix. The body is a staged (and finished) one, or that of a message
+// in the store (`body_of`: its body alone, without its prefix and suffix), or none (a bounce that returns
+// headers only carries them in its prefix). prefix_size and body_size of `meta` are filled in by the store.
 struct Accept {
   MessageMeta meta;
-  std::string prefix;                  // header fields, each ending in CRLF
+  std::string prefix;  // header fields, each ending in CRLF
   std::unique_ptr<StagedBody> body;
   std::optional<QueueId> body_of;
-  std::string suffix;                  // octets after the shared body: the closing boundary of a bounce
+  std::string suffix;  // octets after the shared body: the closing boundary of a bounce
   std::vector<NewRecipient> recipients;
-  // The caller takes the recipients in hand at once: they are claimed in the same transaction.
+  // The caller takes the recipients in hand at once: they are claimed in the same transaction, for
+  // kFirstLease. Has no effect on a message whose release is still to come.
   bool claim = false;
 };
 
-// A right to act on recipients that were claimed; void once the lease has run out or was taken over.
+// A right to act on recipients that were claimed. It lasts at least as long as its lease and becomes void
+// when somebody else claims them after that, or when the operator steps in. A completion that comes late but
+// before anybody took over still counts: refusing it would deliver the message twice.
 struct ClaimToken {
   std::uint64_t value = 0;
   auto operator<=>(const ClaimToken&) const = default;
 };
+
+inline constexpr Duration kFirstLease = std::chrono::minutes(10);
 
 using RecipientId = std::uint64_t;
 
@@ -106,7 +117,7 @@ struct ClaimedRecipient {
   RecipientId id = 0;
   Mailbox address;
   RecipientDsn dsn;
-  unsigned attempts = 0;            // before this one
+  unsigned attempts = 0;  // before this one
   bool delay_notice_sent = false;
 };
 
@@ -122,28 +133,30 @@ struct Complete {
   RecipientId recipient = 0;
   ClaimToken token;
   RecipientState state = RecipientState::delivered;  // an end state
-  std::string reply;       // sanitised; why
-  std::string mx;          // host and address that took or refused it
+  std::string reply;                                 // sanitised; why
+  std::string mx;                                    // host and address that took or refused it
 };
 
 struct Defer {
   RecipientId recipient = 0;
   ClaimToken token;
   WallTime next_attempt{};
-  bool count_attempt = true;     // false: given back untried (shutdown)
+  bool count_attempt = true;  // false: given back untried (shutdown)
   bool delay_notice_sent = false;
-  std::string reason;            // sanitised; shown by queue list
-  bool policy = false;           // waits because of TLS policy
+  std::string reason;   // sanitised; shown by queue list
+  bool policy = false;  // waits because of TLS policy
 };
 
 // A line of a message's history; kept for queue.history.
 struct HistoryEntry {
   QueueId message;
   WallTime at{};
-  std::string event;    // accepted, attempt, delivered, deferred, bounced, …
-  std::string detail;   // JSON object
+  std::string event;   // accepted, attempt, delivered, deferred, bounced, …
+  std::string detail;  // JSON object
 };
 
+// hold: queued to held. release: held to queued, due now. retry: queued ones become due now; those in hand
+// are being tried already and stay so. remove: ends them. Recipients that have ended are left alone.
 struct OperatorChange {
   enum class What { hold, release, remove, retry } what = What::hold;
   std::vector<RecipientId> recipients;
@@ -158,14 +171,14 @@ struct Batch {
 };
 
 struct Accepted {
-  QueueId id;             // the first message's id when the idempotency key was known
+  QueueId id;  // the first message's id when the idempotency key was known
   bool duplicate = false;
   std::vector<Claim> claims;  // one per recipient domain, when Accept::claim
 };
 
 struct ApplyResult {
-  std::vector<Accepted> accepted;      // in the order of Batch::accept
-  std::vector<RecipientId> stale;      // completions and deferrals that were refused
+  std::vector<Accepted> accepted;  // in the order of Batch::accept
+  std::vector<RecipientId> stale;  // completions and deferrals that were refused
 };
 
 struct DueDomain {
@@ -174,18 +187,18 @@ struct DueDomain {
 };
 
 struct Due {
-  std::vector<DueDomain> domains;          // at most the limit asked for
-  std::optional<WallTime> next;            // the earliest later next_attempt
+  std::vector<DueDomain> domains;  // at most the limit asked for
+  std::optional<WallTime> next;    // the earliest later next_attempt
 };
 
 struct QueueFilter {
-  std::string to, from, user, error;       // substrings, case-insensitive; "" = any
-  std::string domain;                      // exact recipient domain
+  std::string to, from, user, error;  // substrings, case-insensitive; "" = any
+  std::string domain;                 // exact recipient domain
   std::optional<QueueId> id;
   std::optional<WallTime> accepted_before;
-  std::optional<RecipientState> state;
+  std::optional<RecipientState> state;  // nullopt: all that are in the queue (queued, held, damaged)
   std::size_t limit = 1000;
-  RecipientId after = 0;                   // for paging
+  RecipientId after = 0;  // for paging
 };
 
 struct QueueRow {
@@ -193,7 +206,7 @@ struct QueueRow {
   std::shared_ptr<const MessageMeta> meta;
   std::string to;
   RecipientState state = RecipientState::queued;
-  bool in_hand = false;                    // claimed now
+  bool in_hand = false;  // claimed now
   unsigned attempts = 0;
   WallTime next_attempt{};
   std::string reason;
@@ -201,9 +214,10 @@ struct QueueRow {
 };
 
 struct StoreStats {
-  std::uint64_t messages = 0, recipients_queued = 0, recipients_deferred = 0, recipients_held = 0, damaged = 0;
+  std::uint64_t messages = 0, recipients_queued = 0, recipients_deferred = 0, recipients_held = 0,
+                damaged = 0;
   std::uint64_t bytes = 0;
-  std::optional<WallTime> oldest;          // accepted time of the oldest message
+  std::optional<WallTime> oldest;                 // accepted time of the oldest message
   std::uint64_t free_bytes = 0, total_bytes = 0;  // of the file system
 };
 
@@ -225,15 +239,18 @@ class Store {
   virtual asio::awaitable<Result<Due>> due(WallTime now, std::size_t limit) = 0;
   // At most `n` recipients in all, oldest next_attempt first, grouped per message and domain.
   virtual asio::awaitable<Result<std::vector<Claim>>> claim(std::vector<std::string> domains, std::size_t n,
-                                                            WallTime now, std::string owner, Duration lease) = 0;
+                                                            WallTime now, std::string owner,
+                                                            Duration lease) = 0;
+  // False when nothing is held under the token any more.
   virtual asio::awaitable<Result<bool>> renew(ClaimToken token, Duration lease) = 0;
 
   virtual asio::awaitable<Result<std::unique_ptr<StoredBody>>> open_body(QueueId id) = 0;
-  // The header section only (to the empty line), for bounces; bounded by limits.header_size.
+  // The header section only, prefix included, without the empty line that ends it: for bounces. Its first
+  // meta.prefix_size octets are the prefix. Bounded by limits.header_size and the prefix.
   virtual asio::awaitable<Result<std::string>> read_header(QueueId id) = 0;
 
   virtual asio::awaitable<Result<std::vector<QueueRow>>> list(QueueFilter filter) = 0;
-  virtual asio::awaitable<Result<std::vector<HistoryEntry>>> history(QueueId id) = 0;
+  virtual asio::awaitable<Result<std::vector<HistoryEntry>>> history(QueueId id) = 0;  // oldest first
   virtual asio::awaitable<Result<StoreStats>> stats() = 0;
 
   // Below queue.min_free_space? Cheap; refreshed by the engine about once a second.
