@@ -27,45 +27,42 @@ void LineBuffer::append(std::string_view octets) {
   buffer_ += octets;
 }
 
-std::optional<std::size_t> LineBuffer::line_end() const {
+std::optional<std::size_t> LineBuffer::line_end() {
   const std::size_t end = buffer_.find("\r\n", scanned_);
   if (end != std::string::npos) {
     scanned_ = end;
     return end;
   }
   // A CR at the very end may be half of a CRLF.
-  scanned_ = buffer_.size() > start_ && buffer_.back() == '\r' ? buffer_.size() - 1 : buffer_.size();
+  const bool half = buffer_.size() > start_ && buffer_.back() == '\r';
+  scanned_ = buffer_.size() - (half ? 1 : 0);
   return std::nullopt;
 }
 
-bool LineBuffer::has_line() const {
-  if (line_end()) return true;
-  return !discarding_ && scanned_ - start_ > limit_;
+void LineBuffer::drop_rest_of_long_line() {
+  if (!discarding_) return;
+  discarding_ = !line_end();
+  drop(scanned_ - start_ + (discarding_ ? 0 : 2));
+}
+
+bool LineBuffer::has_line() {
+  drop_rest_of_long_line();
+  return !discarding_ && (line_end() || scanned_ - start_ > limit_);
 }
 
 Result<std::optional<std::string_view>> LineBuffer::next() {
-  while (true) {
-    const auto end = line_end();
-    if (!end) {
-      const bool too_long = scanned_ - start_ > limit_;
-      if (discarding_ || too_long) drop(scanned_ - start_);
-      if (!discarding_ && too_long) {
-        discarding_ = true;
-        return Error(WireError::line_too_long, fmt::format("more than {} octets", limit_));
-      }
-      return std::optional<std::string_view>();
-    }
-    const std::string_view line = std::string_view(buffer_).substr(start_, *end - start_);
-    drop(line.size() + 2);
-    if (discarding_) {
-      discarding_ = false;
-      continue;
-    }
-    if (line.size() > limit_)
-      return Error(WireError::line_too_long, fmt::format("more than {} octets", limit_));
-    if (auto bad = violation(line)) return Error(*bad);
-    return std::optional<std::string_view>(line);
+  drop_rest_of_long_line();
+  if (discarding_) return std::optional<std::string_view>();
+  const auto end = line_end();
+  if (!end && scanned_ - start_ <= limit_) return std::optional<std::string_view>();
+  const std::string_view line = std::string_view(buffer_).substr(start_, scanned_ - start_);
+  drop(line.size() + (end ? 2 : 0));
+  if (line.size() > limit_) {
+    discarding_ = !end;
+    return Error(WireError::line_too_long, fmt::format("more than {} octets", limit_));
   }
+  if (auto bad = violation(line)) return Error(*bad);
+  return std::optional<std::string_view>(line);
 }
 
 std::string LineBuffer::take(std::size_t limit) {

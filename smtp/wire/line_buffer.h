@@ -26,7 +26,7 @@ class LineBuffer {
   Result<std::optional<std::string_view>> next();
 
   // Whether next() would yield a line or an error.
-  bool has_line() const;
+  bool has_line();
 
   // What was appended and not yet given out. Behind STARTTLS it must be empty: else it was injected.
   std::string_view rest() const { return std::string_view(buffer_).substr(start_); }
@@ -39,13 +39,14 @@ class LineBuffer {
   void clear();
 
  private:
-  std::optional<std::size_t> line_end() const;
+  std::optional<std::size_t> line_end();
+  void drop_rest_of_long_line();
 
   std::size_t limit_;
   std::string buffer_;
-  std::size_t start_ = 0;            // of what is not given out
-  mutable std::size_t scanned_ = 0;  // no line end before it
-  bool discarding_ = false;          // within a line already reported as too long
+  std::size_t start_ = 0;    // of what is not given out
+  std::size_t scanned_ = 0;  // no line end before it
+  bool discarding_ = false;  // within a line already reported as too long
 };
 
 }  // namespace holdfast
