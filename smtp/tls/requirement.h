@@ -1,4 +1,5 @@
-// smtp/tls/requirement.h — what a connection must prove before a message may travel on it, and what it proved.
+// smtp/tls/requirement.h — what a connection must prove before a message may travel on it, and what it
+// proved.
 //
 // The planner (sts/tls_planner.h) makes requirements; the handshake gathers evidence; satisfies() compares.
 // Evidence belongs to one connection: it is made by that connection's own full handshake, never resumed.
@@ -17,7 +18,13 @@
 
 namespace holdfast {
 
-enum class TlsVersion : std::uint16_t { none = 0, tls10 = 0x0301, tls11 = 0x0302, tls12 = 0x0303, tls13 = 0x0304 };
+enum class TlsVersion : std::uint16_t {
+  none = 0,
+  tls10 = 0x0301,
+  tls11 = 0x0302,
+  tls12 = 0x0303,
+  tls13 = 0x0304
+};
 const char* name(TlsVersion version);  // "TLSv1.3"
 
 enum class TlsLevel {
@@ -34,9 +41,9 @@ struct PkixRequirement {
 
 // RFC 7672: only usages 2 and 3, digest agility already applied.
 struct DaneRequirement {
-  DomainName base_domain;          // TLSA base domain; the SNI (RFC 7672 section 8.1)
-  std::vector<DomainName> names;   // reference names of DANE-TA
-  std::vector<TlsaRecord> records; // usable ones, sorted; never empty
+  DomainName base_domain;           // TLSA base domain; the SNI (RFC 7672 section 8.1)
+  std::vector<DomainName> names;    // reference names of DANE-TA
+  std::vector<TlsaRecord> records;  // usable ones, sorted; never empty
   bool operator==(const DaneRequirement&) const = default;
 };
 
@@ -50,7 +57,7 @@ struct TlsRequirement {
   // Checked and recorded as evidence, without failing the connection: testing and observe modes.
   std::optional<PkixRequirement> watch_pkix;
   std::optional<DaneRequirement> watch_dane;
-  bool requiretls = false;  // REQUIRETLS must be offered after TLS
+  bool requiretls = false;                    // REQUIRETLS must be offered after TLS
   TlsVersion min_version = TlsVersion::none;  // none: the library's own floor
   std::string ciphers;                        // OpenSSL list for TLS 1.2; "" = default
   bool operator==(const TlsRequirement&) const = default;
@@ -60,13 +67,14 @@ struct CertificateInfo {
   std::string subject, issuer;
   std::vector<std::string> names;  // SAN dNSNames, sanitised
   WallTime not_before{}, not_after{};
-  std::string key;                 // "EC P-256", "RSA 2048"
-  std::string sha256;              // of the certificate, hex
+  std::string key;     // "EC P-256", "RSA 2048"
+  std::string sha256;  // of the certificate, hex
 };
 
 struct TlsEvidence {
   TlsVersion version = TlsVersion::none;  // none: the connection is in clear
   std::string cipher;
+  std::string ciphers;     // the requirement's list that the handshake was made with
   DomainName server_name;  // the SNI that was sent
   bool resumed = false;    // must stay false for anything authenticated
   // Verified on this connection: the name, or nullopt with the reason in pkix_failure (which is none when it

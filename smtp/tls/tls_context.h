@@ -12,7 +12,9 @@ typedef struct ssl_ctx_st SSL_CTX;
 
 namespace holdfast {
 
-struct SslContextDeleter { void operator()(SSL_CTX* context) const; };
+struct SslContextDeleter {
+  void operator()(SSL_CTX* context) const;
+};
 using SslContext = std::unique_ptr<SSL_CTX, SslContextDeleter>;
 
 // What clients of ours (deliveries, policy fetches, report posts) verify against. Thread-safe after creation.
@@ -51,7 +53,9 @@ class TlsServerContext {
   WallTime not_after_{};
 };
 
-struct SelfSigned { std::string certificate_pem, private_key_pem; };
+struct SelfSigned {
+  std::string certificate_pem, private_key_pem;
+};
 // ECDSA P-256, valid for ten years, SAN = hostname.
 Result<SelfSigned> make_self_signed(const std::string& hostname, WallTime now);
 

@@ -8,14 +8,14 @@ namespace holdfast {
 
 enum class TlsError {
   none = 0,
-  not_offered,         // the peer's EHLO does not offer STARTTLS
-  refused,             // the peer answered STARTTLS with 4xx or 5xx
-  injected,            // octets came between the reply to STARTTLS and the handshake: an attack
-  connection_lost,     // the connection ended during STARTTLS or the handshake
+  not_offered,      // the peer's EHLO does not offer STARTTLS
+  refused,          // the peer answered STARTTLS with 4xx or 5xx
+  injected,         // octets came between the reply to STARTTLS and the handshake: an attack
+  connection_lost,  // the connection ended during STARTTLS or the handshake
   timed_out,
-  protocol,            // the handshake failed: version, cipher, alert, garbage
-  no_certificate,      // the peer presented none
-  expired,             // a certificate of the chain is past its notAfter
+  protocol,        // the handshake failed: version, cipher, alert, garbage
+  no_certificate,  // the peer presented none
+  expired,         // a certificate of the chain is past its notAfter
   not_yet_valid,
   untrusted,           // no chain to a trusted root, or one that breaks a constraint
   host_mismatch,       // no SAN dNSName matches the reference name

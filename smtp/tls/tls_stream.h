@@ -19,6 +19,9 @@ class TlsStream : public Stream {
   // After a completed handshake.
   virtual const TlsEvidence& evidence() const = 0;
   virtual std::string alpn() const = 0;  // "" when none was negotiated
+  // Tells the peer that nothing more comes (close_notify), as far as the deadline allows. Nothing may be
+  // written afterwards; the caller then closes. Failure is of no interest: the conversation is over.
+  virtual asio::awaitable<void> say_goodbye() = 0;
 };
 
 struct TlsClientOptions {
@@ -26,16 +29,22 @@ struct TlsClientOptions {
   std::vector<std::string> alpn;  // in order of preference
 };
 
-// Success: the stream. Failure: what failed; `next` is closed then.
+// Success: the stream. Failure: what failed; `next` is closed then. A stream that ends without close_notify
+// is TlsError::connection_lost, never BaseError::closed.
 struct TlsHandshake {
   std::unique_ptr<TlsStream> stream;
   TlsFailure failure;
+  // Only on failure: what was seen until then, with pkix_failure and dane_failure each on its own, so that
+  // each policy can be told its part. It satisfies nothing.
+  TlsEvidence evidence;
 };
 
 // The deadline of `next` bounds the handshake. `contexts` and the options are kept as long as needed.
-asio::awaitable<TlsHandshake> tls_connect(std::unique_ptr<Stream> next, std::shared_ptr<const TlsClientContexts> contexts,
+asio::awaitable<TlsHandshake> tls_connect(std::unique_ptr<Stream> next,
+                                          std::shared_ptr<const TlsClientContexts> contexts,
                                           TlsClientOptions options);
 
-asio::awaitable<TlsHandshake> tls_accept(std::unique_ptr<Stream> next, std::shared_ptr<const TlsServerContext> context);
+asio::awaitable<TlsHandshake> tls_accept(std::unique_ptr<Stream> next,
+                                         std::shared_ptr<const TlsServerContext> context);
 
 }  // namespace holdfast
