@@ -6,10 +6,9 @@
 //
 //   password=HASH            crypt(5), as a rule yescrypt
 //   scram=N,SALT,STORED,SERVER  SCRAM-SHA-256 keys (RFC 5803): iterations, then base64
-//   senders=A,B              what the user may write in MAIL FROM and From:; absent = nothing but the null sender
-//   messages=RATE recipients=RATE   absent = unlimited
-//   tls-required-no          may send `TLS-Required: No`
-//   suspended                may not log in
+//   senders=A,B              what the user may write in MAIL FROM and From:; absent = nothing but the null
+//   sender messages=RATE recipients=RATE   absent = unlimited tls-required-no          may send
+//   `TLS-Required: No` suspended                may not log in
 //
 // Empty lines and lines that begin with # are skipped. Parsing and printing are pure; passwords are prepared
 // by SASLprep (RFC 4013) before they are hashed or compared.
@@ -24,7 +23,8 @@
 
 namespace holdfast {
 
-// What a server needs for SCRAM-SHA-256 (RFC 5802, 7677). The keys are base64, as files and libgsasl have them.
+// What a server needs for SCRAM-SHA-256 (RFC 5802, 7677). The keys are base64, as files and libgsasl have
+// them.
 struct ScramKeys {
   unsigned iterations = 0;
   std::string salt, stored_key, server_key;
@@ -61,12 +61,13 @@ bool looks_like_hash(std::string_view text);
 // As SASLprep makes it (RFC 4013); unchanged where the text is not valid for it.
 std::string prepare_password(std::string_view password);
 
-// True when `password` belongs to `hash`. Costs what the hash costs (about 20 ms for yescrypt): call it on the
-// blocking pool. The comparison takes constant time. Thread-safe. False for a hash that crypt(5) cannot read.
+// True when `password` belongs to `hash`. Costs what the hash costs (about 20 ms for yescrypt): call it on
+// the blocking pool. The comparison takes constant time. Thread-safe. False for a hash that crypt(5) cannot
+// read.
 bool verify_password(std::string_view hash, std::string_view password);
 
-// A fresh yescrypt hash; `cost` 0 is the library's choice, 1 the cheapest (tests). nullopt for a password that
-// is empty, longer than 511 octets or has a NUL.
+// A fresh yescrypt hash; `cost` 0 is the library's choice, 1 the cheapest (tests). nullopt for a password
+// that is empty, longer than 511 octets or has a NUL.
 std::optional<std::string> hash_password(std::string_view password, unsigned long cost = 0);
 
 // Fresh SCRAM-SHA-256 keys with a random salt; nullopt as above. 4096 is the minimum of RFC 7677.
