@@ -1,4 +1,5 @@
-// smtp/client/connector.h — opens TCP connections; the one place that decides whether an address may be reached.
+// smtp/client/connector.h — opens TCP connections; the one place that decides whether an address may be
+// reached.
 #pragma once
 
 #include <memory>
