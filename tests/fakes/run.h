@@ -1,6 +1,8 @@
 // tests/fakes/run.h — drives a coroutine to its end on an io_context of its own and returns what it gives.
 //
-// Like the production code, the coroutine runs with throw_if_cancelled(false).
+// Like the production code, the coroutine runs with throw_if_cancelled(false). With threads (Workers) in
+// play, declare the io_context before them and pass it: a thread may still be inside a post to the context
+// when its result is already here, so the context has to outlive the threads.
 #pragma once
 
 #include <boost/asio/co_spawn.hpp>
