@@ -1,3 +1,161 @@
 #include "sts/policy.h"
 
-namespace holdfast {}
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+
+#include "sts/sts_error.h"
+
+namespace holdfast {
+namespace {
+
+constexpr std::chrono::seconds kLongestMaxAge{31557600};  // RFC 8461 section 3.2: about a year
+constexpr std::size_t kMaxAgeDigits = 10;
+
+std::string_view trim(std::string_view text) {
+  const auto blank = [](char c) { return c == ' ' || c == '\t'; };
+  while (!text.empty() && blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && blank(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+// How many octets the UTF-8 sequence at the front of `text` has; 0 when it is none.
+std::size_t utf8_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char lead = byte(0);
+  const std::size_t length = lead < 0x80                   ? 1
+                             : lead >= 0xc2 && lead < 0xe0 ? 2
+                             : lead >= 0xe0 && lead < 0xf0 ? 3
+                             : lead >= 0xf0 && lead < 0xf5 ? 4
+                                                           : 0;
+  if (length == 0 || text.size() < length) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  }
+  if (length == 3 && ((lead == 0xe0 && byte(1) < 0xa0) || (lead == 0xed && byte(1) > 0x9f))) return 0;
+  if (length == 4 && ((lead == 0xf0 && byte(1) < 0x90) || (lead == 0xf4 && byte(1) > 0x8f))) return 0;
+  return length;
+}
+
+// The line as a report may carry it: valid UTF-8 without control characters.
+std::string sanitised(std::string_view line) {
+  std::string clean;
+  clean.reserve(line.size());
+  while (!line.empty()) {
+    const std::size_t length = utf8_length(line);
+    const auto first = static_cast<unsigned char>(line.front());
+    if (length == 0 || (length == 1 && (first < ' ' || first == 0x7f) && first != '\t')) {
+      clean += '?';
+      line.remove_prefix(1);
+      continue;
+    }
+    clean += line.substr(0, length);
+    line.remove_prefix(length);
+  }
+  return clean;
+}
+
+Error invalid(std::size_t line, std::string what) {
+  return Error(StsError::policy_invalid, "line " + std::to_string(line) + ": " + std::move(what));
+}
+
+std::optional<StsMode> parse_mode(std::string_view value) {
+  for (const StsMode mode : {StsMode::none, StsMode::testing, StsMode::enforce}) {
+    if (value == name(mode)) return mode;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::chrono::seconds> parse_max_age(std::string_view value) {
+  if (value.empty() || value.size() > kMaxAgeDigits) return std::nullopt;
+  std::int64_t number = 0;
+  for (const char c : value) {
+    if (c < '0' || c > '9') return std::nullopt;
+    number = number * 10 + (c - '0');
+  }
+  return std::min(std::chrono::seconds(number), kLongestMaxAge);
+}
+
+// The pattern in A-labels; nullopt when it can match nothing.
+std::optional<std::string> parse_pattern(std::string_view value) {
+  const bool wildcard = value.starts_with("*.");
+  auto host = DomainName::parse(wildcard ? value.substr(2) : value);
+  if (!host || host->empty()) return std::nullopt;
+  return wildcard ? "*." + host->text() : host->text();
+}
+
+}  // namespace
+
+const char* name(StsMode mode) {
+  switch (mode) {
+    case StsMode::none: return "none";
+    case StsMode::testing: return "testing";
+    case StsMode::enforce: return "enforce";
+  }
+  return "unknown";
+}
+
+Result<StsPolicy> StsPolicy::parse(std::string_view text) {
+  StsPolicy policy;
+  bool version = false, has_mode = false, has_max_age = false;
+  std::string unusable;
+  for (std::size_t number = 1; !text.empty(); ++number) {
+    const std::size_t end = text.find('\n');
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (trim(line).empty()) continue;
+    policy.lines.push_back(sanitised(line));
+
+    const std::size_t colon = line.find(':');
+    // The grammar knows no line without a colon. It is passed over like an unknown key: refusing the policy
+    // for it would leave a domain that asked for protection without any.
+    if (colon == std::string_view::npos) continue;
+    const std::string_view key = trim(line.substr(0, colon)), value = trim(line.substr(colon + 1));
+    if (key == "version") {
+      if (version) continue;  // of a repeated key other than mx, the first counts
+      if (value != "STSv1") return invalid(number, "version is not STSv1");
+      version = true;
+    } else if (key == "mode") {
+      if (has_mode) continue;
+      const auto mode = parse_mode(value);
+      if (!mode) return invalid(number, "mode is none of none, testing and enforce");
+      policy.mode = *mode;
+      has_mode = true;
+    } else if (key == "max_age") {
+      if (has_max_age) continue;
+      const auto max_age = parse_max_age(value);
+      if (!max_age) return invalid(number, "max_age is not a number of 1 to 10 digits");
+      policy.max_age = *max_age;
+      has_max_age = true;
+    } else if (key == "mx") {
+      if (auto pattern = parse_pattern(value)) {
+        policy.mx.push_back(std::move(*pattern));
+      } else if (unusable.empty()) {
+        unusable = " (line " + std::to_string(number) + ": not a host name or \"*.\" and a name)";
+      }
+    }
+  }
+  if (!version) return Error(StsError::policy_invalid, "no version");
+  if (!has_mode) return Error(StsError::policy_invalid, "no mode");
+  if (!has_max_age) return Error(StsError::policy_invalid, "no max_age");
+  if (policy.mode != StsMode::none && policy.mx.empty()) {
+    return Error(StsError::policy_invalid, "no usable mx" + unusable);
+  }
+  return policy;
+}
+
+bool StsPolicy::matches(const DomainName& mx_host) const {
+  return std::any_of(mx.begin(), mx.end(),
+                     [&](const std::string& pattern) { return mx_pattern_matches(pattern, mx_host); });
+}
+
+bool mx_pattern_matches(std::string_view pattern, const DomainName& mx_host) {
+  const std::string_view host = mx_host.text();
+  if (host.empty()) return false;
+  if (!pattern.starts_with("*.")) return pattern == host;
+  const std::size_t dot = host.find('.');  // `*` is exactly one label: the left-most (section 4.1)
+  return dot != std::string_view::npos && dot > 0 && host.substr(dot) == pattern.substr(1);
+}
+
+}  // namespace holdfast

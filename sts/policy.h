@@ -1,5 +1,5 @@
-// sts/policy.h — an MTA-STS policy, RFC 8461 section 3.2, and how MX names are matched against it, section 4.1.
-// Pure: no I/O.
+// sts/policy.h — an MTA-STS policy, RFC 8461 section 3.2, and how MX names are matched against it,
+// section 4.1. Pure: no I/O.
 #pragma once
 
 #include <chrono>
@@ -17,8 +17,8 @@ const char* name(StsMode mode);
 
 struct StsPolicy {
   StsMode mode = StsMode::none;
-  std::chrono::seconds max_age{0};     // 0 to 31557600
-  std::vector<std::string> mx;         // A-labels: "mx.example", "*.example"
+  std::chrono::seconds max_age{0};  // 0 to 31557600
+  std::vector<std::string> mx;      // A-labels: "mx.example", "*.example"
   // The lines as fetched, for policy-string in TLS reports (RFC 8460 section 4.4); CR removed, sanitised.
   std::vector<std::string> lines;
 

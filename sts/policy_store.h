@@ -1,11 +1,13 @@
 // sts/policy_store.h — which MTA-STS policy is in force for a domain now.
 //
 // Procedure of lookup(domain), RFC 8461 sections 3.1, 3.3 and 5.1:
-//  1. An unexpired cached policy stands. At most once a minute its record is looked at; a new id starts a fetch.
+//  1. An unexpired cached policy stands. At most once a minute its record is looked at; a new id starts a
+//  fetch.
 //  2. Without one, the record is looked up: absent or invalid means none; unknown means the caller waits (at
 //     most 30 minutes of a message's life); present means fetch.
 //  3. A fetch that fails without a cached policy means none, with fetch_failure set, for the report.
-//  4. Only a valid, completely read 200 from the exact host replaces a cached policy; only that or expiry ends it.
+//  4. Only a valid, completely read 200 from the exact host replaces a cached policy; only that or expiry
+//  ends it.
 #pragma once
 
 #include <optional>
@@ -51,8 +53,8 @@ class PolicyStore {
 class PolicyCache {
  public:
   virtual ~PolicyCache() = default;
-  virtual Result<std::vector<CachedPolicy>> load() = 0;          // all unexpired and expired rows, at start
-  virtual Result<void> put(const CachedPolicy& policy) = 0;      // durable on return
+  virtual Result<std::vector<CachedPolicy>> load() = 0;      // all unexpired and expired rows, at start
+  virtual Result<void> put(const CachedPolicy& policy) = 0;  // durable on return
   virtual Result<void> erase(const DomainName& domain) = 0;
 };
 

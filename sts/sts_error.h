@@ -1,4 +1,5 @@
-// sts/sts_error.h — what can be wrong on the way to a policy; what each means for delivery is in policy_store.h.
+// sts/sts_error.h — what can be wrong on the way to a policy; what each means for delivery is in
+// policy_store.h.
 #pragma once
 
 namespace holdfast {
@@ -11,7 +12,7 @@ enum class StsError {
   tls_failed,          // the policy host's certificate or handshake: sts-webpki-invalid
   http_status,         // any status but 200
   http_media_type,     // not text/plain
-  http_protocol,       // the answer is not HTTP, or was cut off
+  http_protocol,       // the answer is not HTTP, is encoded, or was cut off
   too_large,           // more than sts.max_policy_size
   timed_out,           // the total deadline passed
   not_permitted,       // the policy host's address is not global
@@ -20,5 +21,7 @@ enum class StsError {
 
 const char* category_name(StsError);
 const char* describe(StsError);
+// A bounded word for metrics and logs: "http-status".
+const char* name(StsError error);
 
 }  // namespace holdfast
