@@ -1,0 +1,364 @@
+// The part of a DeliveryJob that talks mail: transactions on a session that meets its requirement, what the
+// replies mean for each recipient, and their recording.
+#include <algorithm>
+#include <chrono>
+
+#include "queue/delivery_job.h"
+#include "smtp/base/base_error.h"
+#include "smtp/base/notifier.h"
+
+namespace holdfast {
+namespace {
+
+// RFC 5321 section 4.5.3.1.8: what every server must take.
+constexpr std::size_t kRecipientsPerTransaction = 100;
+// A permit is not held longer with further messages: others have a right to it.
+constexpr Duration kPermitTime = std::chrono::seconds(30);
+// A rate limit is waited out in place for so long at the most.
+constexpr Duration kWaitForRate = std::chrono::seconds(2);
+
+bool is_v6(const Peer& peer) { return peer.text().find(':') != std::string::npos; }
+
+bool too_many_recipients(const RecipientResult& r) {
+  return r.stage == Stage::rcpt && (r.reply.code == 452 || r.reply.code == 552);
+}
+
+bool damaged(const Error& error) { return error.is(StoreError::damaged) || error.is(StoreError::not_found); }
+
+}  // namespace
+
+bool DeliveryJob::done(const InHand& message) {
+  return std::all_of(message.items.begin(), message.items.end(), [](const Item& i) { return i.done; });
+}
+
+bool DeliveryJob::pending() const {
+  return std::any_of(messages_.begin(), messages_.end(),
+                     [&](const InHand& m) { return !done(m) && (m.touched || !over_); });
+}
+
+// Is there a recipient left that may be offered to an address of this family now?
+bool DeliveryJob::any_for(bool v6) const {
+  for (const InHand& m : messages_) {
+    if (over_ && !m.touched) continue;
+    for (const Item& item : m.items)
+      if (!item.done && item.answered_at != visit_ && item.only_v6.value_or(v6) == v6) return true;
+  }
+  return false;
+}
+
+std::vector<DeliveryJob::Item*> DeliveryJob::eligible(InHand& message, const Connection& connection) {
+  const std::size_t told = connection.session->extensions().rcpt_max;
+  const std::size_t most = told == 0 ? kRecipientsPerTransaction : std::min(told, kRecipientsPerTransaction);
+  const bool v6 = is_v6(connection.session->remote());
+  std::vector<Item*> out;
+  for (Item& item : message.items) {
+    if (item.done || item.answered_at == visit_ || item.only_v6.value_or(v6) != v6) continue;
+    out.push_back(&item);
+    if (out.size() == most) break;
+  }
+  return out;
+}
+
+asio::awaitable<void> DeliveryJob::serve(Connection& connection) {
+  const DeliverySettings& limits = settings().delivery;
+  const std::string host = budget_host(connection.key);
+  for (InHand& message : messages_) {
+    for (;;) {
+      if (!message.touched && transactions_ > 0 && context_.clock.now() - started_ > kPermitTime)
+        over_ = true;
+      if (over_ && !message.touched) break;
+      std::vector<Item*> items = eligible(message, connection);
+      if (items.empty()) break;
+      const std::size_t told = connection.session->extensions().mail_max;
+      if (limits.messages_per_connection != 0 && connection.messages >= limits.messages_per_connection)
+        co_return;
+      if (told != 0 && connection.messages >= told) co_return;
+      SteadyTime at{};
+      while (!context_.budget.take_message(host, limits, context_.clock.now(), at)) {
+        if (at - context_.clock.now() > kWaitForRate) {
+          over_ = true;
+          rate_limited_ = true;
+          co_return;
+        }
+        const bool slept = co_await sleep_until(context_.clock, at);
+        if (!slept) {
+          cancelled_ = true;
+          co_return;
+        }
+      }
+      message.touched = true;
+      co_await transaction(connection, message, std::move(items));
+      co_await record(message);
+      if (!connection.session->usable()) co_return;
+    }
+  }
+}
+
+asio::awaitable<void> DeliveryJob::transaction(Connection& connection, InHand& message,
+                                               std::vector<Item*> items) {
+  const MessageMeta& meta = *message.meta;
+  auto body = co_await context_.store.open_body(meta.id);
+  if (!body) {
+    if (damaged(body.error())) {
+      set_aside(message, body.error());
+      co_return;
+    }
+    for (Item* item : items)
+      settle(message, *item,
+             own_verdict(Verdict::Kind::temporary, "4.3.0", "reading the message: " + body.error().text()));
+    co_return;
+  }
+  const std::uint64_t size = (*body)->size();
+  OutgoingMessage out;
+  std::vector<Item*> going;
+  for (Item* item : items) {
+    // The extensions are those after TLS, where the requirement asks for TLS.
+    if (auto v = unmet_extension(meta, item->recipient.address, size, connection.session->extensions())) {
+      v->mx = connection.key.mx;
+      v->ip = connection.session->remote().text();
+      v->tls = tls_now_;
+      item->answered_at = visit_;
+      ++answers_;
+      reached_ = true;
+      refuse_unless_taken(*item, std::move(*v), false);
+      continue;
+    }
+    OutgoingRecipient recipient;
+    recipient.address = item->recipient.address;
+    recipient.dsn = item->recipient.dsn;
+    out.recipients.push_back(std::move(recipient));
+    out.smtputf8 = out.smtputf8 || needs_smtputf8(meta, item->recipient.address);
+    going.push_back(item);
+  }
+  if (going.empty()) co_return;
+  out.reverse_path = meta.reverse_path;
+  out.envelope_id = meta.envelope_id;
+  out.dsn_return = meta.dsn_return;
+  out.body = meta.body_type;
+  out.requiretls = tls_.requiretls;
+  out.size = size;
+
+  const SteadyTime began = context_.clock.now();
+  TransactionResult result = co_await connection.session->send(std::move(out), **body);
+  ++connection.messages;
+  ++transactions_;
+  metrics_.duration().observe(std::chrono::duration<double>(context_.clock.now() - began).count());
+  if (result.broken && damaged(*result.broken)) {
+    connection.session->close();
+    set_aside(message, *result.broken);
+    co_return;
+  }
+  result.recipients.resize(going.size());
+  const bool any_taken =
+      std::any_of(result.recipients.begin(), result.recipients.end(),
+                  [](const RecipientResult& r) { return r.stage != Stage::rcpt || r.reply.accepted(); });
+  bool taken_before = false;
+  bool all_well = true;
+  for (std::size_t i = 0; i < going.size(); ++i) {
+    const RecipientResult& r = result.recipients[i];
+    if (r.reply.code == 0) {
+      unanswered(connection, message, *going[i], result);
+    } else {
+      answer(connection, message, *going[i], r, taken_before, any_taken);
+    }
+    taken_before = taken_before || r.stage != Stage::rcpt || r.reply.accepted();
+    all_well = all_well && r.reply.accepted();
+  }
+  if (!all_well) remember_attempt(message, connection, result.broken ? result.broken->text() : "");
+}
+
+// What a reply means for a recipient.
+void DeliveryJob::answer(const Connection& connection, InHand& message, Item& item,
+                         const RecipientResult& result, bool taken_before, bool any_taken) {
+  Verdict v = verdict_of(result, taken_before);
+  v.mx = connection.key.mx;
+  v.ip = connection.session->remote().text();
+  v.tls = tls_now_;
+  v.next_hop_speaks_dsn = connection.session->extensions().dsn;
+  ++answers_;
+  reached_ = true;
+  last_reply_ = v.text;
+  if (v.throttle) {
+    throttled_ = true;
+    context_.budget.slow_down(budget_host(connection.key), settings().delivery, context_.clock.now());
+  }
+  if (v.kind == Verdict::Kind::delivered) return settle(message, item, std::move(v));
+
+  // The rest of the recipients, once more in a transaction of their own (RFC 5321 section 4.5.3.1.10).
+  if (too_many_recipients(result) && taken_before && any_taken) return;
+
+  if (v.kind == Verdict::Kind::permanent && connection.clear_fallback && result.stage == Stage::mail) {
+    // "Must issue STARTTLS first", said to a connection that went on in clear after TLS failed: TLS may work
+    // next time.
+    v.kind = Verdict::Kind::temporary;
+    v.status = "4.7.0";
+  }
+  if (v.kind == Verdict::Kind::temporary) {
+    item.answered_at = visit_;
+    if (v.code == 421) return note(std::move(v));  // it closes; another MX may take the message now
+    return settle(message, item, std::move(v));
+  }
+  const auto enhanced = result.reply.enhanced();
+  if (enhanced && enhanced->subject == 7 && !item.only_v6 && other_family_left(connection)) {
+    // Many sites trust one family less than the other: ask the other before the bounce.
+    item.only_v6 = !is_v6(connection.session->remote());
+    return refuse_unless_taken(item, std::move(v), false);
+  }
+  settle(message, item, std::move(v));
+}
+
+// The connection broke before the recipient was answered.
+void DeliveryJob::unanswered(const Connection& connection, InHand& message, Item& item,
+                             const TransactionResult& result) {
+  const Error error = result.broken ? *result.broken : Error(BaseError::closed, "no answer");
+  Verdict v = result.in_doubt ? in_doubt(error) : broken_session(error, Stage::body);
+  v.mx = connection.key.mx;
+  v.ip = connection.session->remote().text();
+  v.tls = tls_now_;
+  last_reply_ = v.text;
+  if (result.in_doubt) {
+    // It may have been taken: asking another MX at once would likely deliver it twice (invariant 8).
+    reached_ = true;
+    ++answers_;
+    return settle(message, item, std::move(v));
+  }
+  note(std::move(v));
+}
+
+bool DeliveryJob::other_family_left(const Connection& connection) const {
+  if (!candidates_) return false;
+  const bool v6 = is_v6(connection.session->remote());
+  return std::any_of(candidates_->begin(), candidates_->end(), [&](const Candidate& c) {
+    Peer peer;
+    peer.ip = c.ip;
+    return is_v6(peer) != v6;
+  });
+}
+
+void DeliveryJob::refuse_unless_taken(Item& item, Verdict verdict, bool needs_all) {
+  if (item.fallback && !item.fallback_needs_all) return;  // the first definite refusal stays
+  item.fallback = std::move(verdict);
+  item.fallback_needs_all = needs_all;
+}
+
+void DeliveryJob::settle(InHand& message, Item& item, Verdict verdict) {
+  item.done = true;
+  const WallTime now = context_.timeline.now();
+  const bool delivered = verdict.kind == Verdict::Kind::delivered;
+  const std::string policy = verdict.tls ? verdict.tls->policy : "none";
+  Ending e = ending_of(*message.meta, item.token, item.recipient, std::move(verdict), now, settings(),
+                       context_.random);
+  metrics_.attempts(name(e.fate), policy).add();
+  if (delivered) {
+    metrics_.delay().observe(std::chrono::duration<double>(now - message.meta->accepted).count());
+  }
+  log_ending(context_.log, *message.meta, e, context_.clock.now() - started_);
+  message.endings.push_back(std::move(e));
+}
+
+void DeliveryJob::set_aside(InHand& message, const Error& error) {
+  Verdict v =
+      own_verdict(Verdict::Kind::damaged, "4.3.0", "the stored message cannot be read: " + error.text());
+  for (Item& item : message.items)
+    if (!item.done) settle(message, item, v);
+}
+
+void DeliveryJob::remember_attempt(InHand& message, const Connection& connection, const std::string& what) {
+  Fields detail;
+  detail.add("mx", connection.key.mx).add("ip", connection.session->remote().text());
+  if (tls_now_) add_tls(detail, *tls_now_);
+  if (!what.empty()) detail.add("reply", sanitise(what));
+  std::string transcript;
+  for (const auto& line : connection.session->transcript()) transcript += line + "\n";
+  detail.add("transcript", transcript);
+  HistoryEntry entry;
+  entry.message = message.meta->id;
+  entry.at = context_.timeline.now();
+  entry.event = "attempt";
+  entry.detail = "{" + detail.json() + "}";
+  message.history.push_back(std::move(entry));
+}
+
+asio::awaitable<void> DeliveryJob::record(InHand& message) {
+  const WallTime now = context_.timeline.now();
+  RecordRequest request;
+  if (done(message)) {
+    request.endings = std::move(message.endings);
+    message.endings.clear();
+    request.history = std::move(message.history);
+    message.history.clear();
+  } else {
+    // Taken recipients are recorded at once: the less may be sent twice after a crash.
+    auto& all = message.endings;
+    const auto ready = std::stable_partition(all.begin(), all.end(), [&](const Ending& e) {
+      std::vector<Ending> one;
+      one.push_back(e);
+      return e.fate != Fate::delivered || needs_header(*message.meta, one, now, settings());
+    });
+    request.endings.assign(std::make_move_iterator(ready), std::make_move_iterator(all.end()));
+    all.erase(ready, all.end());
+  }
+  if (request.endings.empty()) co_return;
+  request.meta = message.meta;
+  request.settings = grant_.settings;
+  request.now = now;
+  if (needs_header(*message.meta, request.endings, now, settings())) {
+    auto header = co_await context_.store.read_header(message.meta->id);
+    if (header) {
+      request.header = std::move(*header);
+    } else {
+      context_.log.warning("the header of " + message.meta->id.text() +
+                           " cannot be quoted: " + header.error().text());
+    }
+  }
+  writer_.add(build_record(std::move(request), context_.random));
+}
+
+// What nobody took or refused for good.
+asio::awaitable<void> DeliveryJob::settle_rest() {
+  const bool busy = !busy_mx_.empty();
+  for (InHand& message : messages_) {
+    if (!message.touched && (over_ || (busy && !done(message) && notes_.empty())))
+      continue;  // goes back untried
+    for (Item& item : message.items) {
+      if (item.done) continue;
+      const bool counts = item.fallback && (!item.fallback_needs_all || notes_.empty());
+      settle(message, item, counts ? std::move(*item.fallback) : best_note());
+    }
+    co_await record(message);
+  }
+}
+
+void DeliveryJob::note(Verdict verdict) {
+  last_reply_ = verdict.text;
+  notes_.push_back(std::move(verdict));
+}
+
+// The reason that tells most: policy first, then what a server said or did last.
+Verdict DeliveryJob::best_note() const {
+  for (const Verdict& v : notes_)
+    if (v.policy) return v;
+  if (!notes_.empty()) return notes_.back();
+  if (!busy_mx_.empty())
+    return own_verdict(Verdict::Kind::temporary, "4.4.5",
+                       "all connections that " + busy_mx_ + " is allowed are in use");
+  return own_verdict(Verdict::Kind::temporary, "4.4.1", "no mail server could be reached");
+}
+
+// What was not settled, as claims again.
+std::vector<Claim> DeliveryJob::unfinished() {
+  std::vector<Claim> out;
+  for (InHand& message : messages_) {
+    for (Claim& claim : message.claims) {
+      for (Item& item : message.items) {
+        if (item.done || item.token != claim.token || item.domain != claim.domain) continue;
+        item.done = true;
+        claim.recipients.push_back(std::move(item.recipient));
+      }
+      if (!claim.recipients.empty()) out.push_back(std::move(claim));
+    }
+  }
+  return out;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,45 @@
+// queue/delivery_writer.h — brings the results of one worker's deliveries to the store.
+//
+// One apply() at a time, with everything that came in meanwhile: a group commit that clocks itself. A result
+// that could not be written is kept and written again, since a recipient recorded as delivered must never be
+// tried again: only a store that has failed for good ends that. Lives on its worker's executor.
+#pragma once
+
+#include <deque>
+
+#include "queue/delivery_record.h"
+#include "smtp/base/task_group.h"
+
+namespace holdfast {
+
+class DeliveryWriter {
+ public:
+  // All outlive it; `observer` may be nullptr.
+  DeliveryWriter(Executor executor, Clock& clock, Store& store, Log& log, OriginObserver* observer,
+                 GrantSink& sink);
+
+  void add(DeliveryRecord record);
+  // All that was added is durable, or the store has failed for good.
+  asio::awaitable<void> drained();
+  // Stops repeating: the process ends, and the store gives the claims out again.
+  void give_up();
+  std::size_t waiting() const { return waiting_.size(); }
+
+ private:
+  asio::awaitable<void> run();
+  asio::awaitable<void> write(std::vector<DeliveryRecord> records);
+  // False: it will never be written.
+  asio::awaitable<bool> write_one(DeliveryRecord record);
+  void written(const std::vector<DeliveryRecord>& records, const ApplyResult& result);
+
+  Clock& clock_;
+  Store& store_;
+  Log& log_;
+  OriginObserver* observer_;
+  GrantSink& sink_;
+  std::deque<DeliveryRecord> waiting_;
+  bool running_ = false;
+  TaskGroup group_;
+};
+
+}  // namespace holdfast

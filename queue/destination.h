@@ -1,0 +1,132 @@
+// queue/destination.h — one destination: a recipient domain, or a route. Pure: time and randomness are
+// arguments.
+//
+// It holds the work that is ready for it, how many deliveries may run at once (grows on success, shrinks on
+// failure, never above `connections_per_destination`), and a back-off once it proves dead. What messages ask
+// of TLS splits the ready work into lanes: a policy that REQUIRETLS mail cannot meet must not hold back
+// ordinary mail, nor may a broken certificate hold back mail that said `TLS-Required: No`. So each lane fails
+// and backs off by itself.
+#pragma once
+
+#include <array>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/settings.h"
+#include "queue/delivery_agent.h"
+#include "queue/store.h"
+
+namespace holdfast {
+
+inline constexpr unsigned kInitialConcurrency = 5;
+// Deliveries in a row that reached no server before a lane counts as dead; after a back-off one is enough.
+inline constexpr unsigned kFailuresUntilDead = 3;
+// Claims handed out with one permit at the most: bounds how long one permit is held.
+inline constexpr std::size_t kClaimsPerGrant = 16;
+
+enum class LaneKind : std::uint8_t { plain, requiretls, tls_required_no };
+inline constexpr std::size_t kLanes = 3;
+LaneKind lane_of(const TlsClass& tls);
+
+struct DestinationStatus {
+  std::string name;
+  std::string state;           // active | idle | backing-off | paused
+  unsigned concurrency = 0;    // how many deliveries may run now
+  unsigned in_flight = 0;      // how many do
+  std::size_t ready = 0;       // recipients in memory
+  std::string last_reply;      // the latest that a server said, or why none was reached
+  std::string waiting_reason;  // "" = it does not wait
+  bool policy = false;         // waits because of TLS policy
+  std::optional<WallTime> retry_at;
+};
+
+class Destination {
+ public:
+  Destination(std::string name, std::string domain, std::shared_ptr<const RouteSettings> route,
+              SteadyTime now);
+
+  const std::string& name() const { return name_; }
+  const std::string& domain() const { return domain_; }  // "" for a route
+  const std::shared_ptr<const RouteSettings>& route() const { return route_; }
+  // A reload brings the same terms in a newer snapshot.
+  void set_route(std::shared_ptr<const RouteSettings> route) { route_ = std::move(route); }
+
+  void push(Claim claim);
+  void push_front(Claim claim);
+  // The last chance of a message that has expired while its lane backs off because of policy: tried all the
+  // same.
+  void push_last_chance(Claim claim);
+  std::size_t ready() const { return ready_; }  // recipients
+
+  bool paused() const { return paused_; }
+  void pause(bool on) { paused_ = on; }
+  // Until when the lane backs off; nullopt: it does not.
+  std::optional<SteadyTime> blocked_until(LaneKind lane, SteadyTime now) const;
+  bool blocked_by_policy(LaneKind lane) const { return lanes_[index(lane)].policy; }
+  const std::string& failure(LaneKind lane) const { return lanes_[index(lane)].failure; }
+  // Not before then: all connections that its MX hosts allow are in use. Says nothing against the
+  // destination.
+  void hold_until(SteadyTime at) { hold_until_ = at; }
+  SteadyTime held_until() const { return hold_until_; }
+
+  // Is there work that may start now?
+  bool runnable(SteadyTime now, unsigned limit) const;
+  // Takes work for one permit: claims of one lane, its share of what is ready. Empty when not runnable.
+  std::vector<Claim> take(SteadyTime now, unsigned limit, LaneKind& lane);
+  // A permit came back. True when the lane backs off now: its ready work is to be given back.
+  bool finished(LaneKind lane, const GrantReport& report, SteadyTime now, const DeliverySettings& settings,
+                Random& random);
+  // Everything that is ready in the lane.
+  std::vector<Claim> drain(LaneKind lane);
+  std::vector<Claim> drain();
+  // Drops ready claims whose token was lost; returns how many recipients.
+  std::size_t forget(ClaimToken token);
+  // The operator asks to try at once.
+  void clear_backoff();
+
+  unsigned in_flight() const { return in_flight_; }
+  unsigned concurrency(unsigned limit) const;
+  // Nothing here that would be missed?
+  bool idle(SteadyTime now) const;
+  SteadyTime last_used() const { return last_used_; }
+  DestinationStatus status(SteadyTime now, unsigned limit, const Timeline& timeline) const;
+
+  // Kept for the scheduler.
+  bool in_ring = false;
+  bool more_in_store = false;   // work was left in the store because the share in memory was full
+  SteadyTime next_sweep{};      // while it may not work: when to look for expired recipients again
+  std::size_t last_worker = 0;  // whose pool may hold a connection
+
+ private:
+  struct Lane {
+    std::deque<Claim> ready;
+    std::deque<Claim> last_chance;
+    unsigned failures = 0;  // in a row
+    unsigned level = 0;     // of back-off
+    bool probing = false;   // after a back-off: one delivery until the first success
+    bool policy = false;    // the latest failure was one of policy
+    unsigned in_flight = 0;
+    SteadyTime retry_at{};
+    std::string failure;
+  };
+  static std::size_t index(LaneKind lane) { return static_cast<std::size_t>(lane); }
+  bool lane_runnable(const Lane& lane, SteadyTime now, unsigned limit) const;
+
+  std::string name_;
+  std::string domain_;
+  std::shared_ptr<const RouteSettings> route_;
+  std::array<Lane, kLanes> lanes_;
+  std::size_t next_lane_ = 0;
+  std::size_t ready_ = 0;
+  unsigned in_flight_ = 0;
+  unsigned concurrency_ = kInitialConcurrency;
+  bool paused_ = false;
+  SteadyTime hold_until_{};
+  SteadyTime last_used_{};
+  std::string last_reply_;
+};
+
+}  // namespace holdfast
