@@ -34,7 +34,8 @@ class Authenticator {
  public:
   virtual ~Authenticator() = default;
   // Takes as long for unknown users as for known ones. `client_ip` counts failures. Any worker.
-  virtual asio::awaitable<AuthResult> verify_password(std::string user, std::string password, IpBytes client_ip) = 0;
+  virtual asio::awaitable<AuthResult> verify_password(std::string user, std::string password,
+                                                      IpBytes client_ip) = 0;
 };
 
 // May `identity` send as `address` (MAIL FROM or From:)? Pure.

@@ -1,0 +1,163 @@
+#include "smtp/server/password_authenticator.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+
+#include <cstdlib>
+
+#include "smtp/base/hop.h"
+
+namespace holdfast {
+namespace {
+
+constexpr std::size_t kMaxCached = 10000;
+// Longer ones belong to nobody (config/users_file.h) and are not worth a hash.
+constexpr std::size_t kMaxUserName = 255;
+constexpr std::size_t kMaxPassword = 511;
+
+AuthResult only(AuthVerdict verdict) {
+  AuthResult result;
+  result.verdict = verdict;
+  return result;
+}
+
+Identity identity_of(const UserRecord& user) {
+  Identity identity;
+  identity.user = user.name;
+  identity.senders = user.senders;
+  identity.messages = user.messages;
+  identity.recipients = user.recipients;
+  identity.tls_required_no = user.tls_required_no;
+  return identity;
+}
+
+AuthResult accepted(const UserRecord& user) {
+  AuthResult result;
+  result.verdict = AuthVerdict::accepted;
+  result.identity = identity_of(user);
+  return result;
+}
+
+// Counts a place in the queue for the hash while it lives.
+class Place {
+ public:
+  Place(std::atomic<unsigned>& count, unsigned limit) : count_(count), taken_(count.fetch_add(1) < limit) {}
+  ~Place() { count_.fetch_sub(1); }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+  bool taken() const { return taken_; }
+
+ private:
+  std::atomic<unsigned>& count_;
+  bool taken_;
+};
+
+}  // namespace
+
+VerifiedCache::VerifiedCache(Duration lifetime) : lifetime_(lifetime) {
+  // Without a secret key the cache would be a table of weak hashes: there is no way on.
+  if (RAND_bytes(key_.data(), static_cast<int>(key_.size())) != 1) std::abort();
+}
+
+VerifiedCache::Mac VerifiedCache::mac_of(const std::string& user, const std::string& password) const {
+  std::string text = user;
+  text += '\0';
+  text += password;
+  Mac mac{};
+  unsigned length = 0;
+  HMAC(EVP_sha256(), key_.data(), static_cast<int>(key_.size()),
+       reinterpret_cast<const unsigned char*>(text.data()), text.size(), mac.data(), &length);
+  OPENSSL_cleanse(text.data(), text.size());
+  return mac;
+}
+
+bool VerifiedCache::knows(const std::string& user, const std::string& password, const std::string& hash,
+                          SteadyTime now) {
+  const auto found = entries_.find(user);
+  if (found == entries_.end()) return false;
+  if (now >= found->second.expires || found->second.hash != hash) {
+    entries_.erase(found);
+    return false;
+  }
+  const Mac mac = mac_of(user, password);
+  return CRYPTO_memcmp(mac.data(), found->second.mac.data(), mac.size()) == 0;
+}
+
+void VerifiedCache::add(const std::string& user, const std::string& password, const std::string& hash,
+                        SteadyTime now) {
+  if (lifetime_ <= Duration(0)) return;
+  if (entries_.size() >= kMaxCached && !entries_.contains(user)) {
+    std::erase_if(entries_, [&](const auto& entry) { return now >= entry.second.expires; });
+    if (entries_.size() >= kMaxCached) return;
+  }
+  entries_.insert_or_assign(user, Entry{mac_of(user, password), hash, now + lifetime_});
+}
+
+PasswordAuthenticator::PasswordAuthenticator(SettingsPtr settings, Executor blocking, Clock& clock, Log& log)
+    : blocking_(std::move(blocking)),
+      clock_(clock),
+      users_(settings, clock, log),
+      cache_(settings->auth.cache),
+      failures_(settings->auth.max_failures) {}
+
+void PasswordAuthenticator::reload(SettingsPtr settings) {
+  users_.reload(settings);
+  const std::lock_guard lock(mutex_);
+  cache_.set_lifetime(settings->auth.cache);
+  failures_.set_rate(settings->auth.max_failures);
+}
+
+asio::awaitable<bool> PasswordAuthenticator::hash_matches(std::string hash, std::string password) {
+  const bool matches = holdfast::verify_password(hash, password);
+  OPENSSL_cleanse(password.data(), password.size());
+  co_return matches;
+}
+
+asio::awaitable<void> PasswordAuthenticator::refresh_users() {
+  users_.refresh();
+  co_return;
+}
+
+asio::awaitable<AuthResult> PasswordAuthenticator::verify_password(std::string user, std::string password,
+                                                                   IpBytes client_ip) {
+  if (users_.refresh_is_due()) {
+    auto look = refresh_users();
+    co_await hop(blocking_, std::move(look));
+  }
+  const auto table = users_.table();
+  const UserRecord* record = table->find(user);
+  const bool usable = record != nullptr && !record->suspended && !record->password_hash.empty();
+  {
+    const std::lock_guard lock(mutex_);
+    if (!failures_.take(client_ip, clock_.now())) co_return only(AuthVerdict::locked_out);
+    if (usable && cache_.knows(user, password, record->password_hash, clock_.now())) {
+      failures_.give_back(client_ip, clock_.now());
+      co_return accepted(*record);
+    }
+  }
+  const Place place(pending_, kMaxPending);
+  if (!place.taken()) {
+    const std::lock_guard lock(mutex_);
+    failures_.give_back(client_ip, clock_.now());
+    co_return only(AuthVerdict::unavailable);
+  }
+  const bool sane = user.size() <= kMaxUserName && password.size() <= kMaxPassword;
+  auto job =
+      hash_matches(usable ? record->password_hash : table->decoy_hash, sane ? password : std::string("x"));
+  const bool matches = co_await hop(blocking_, std::move(job));
+  const std::lock_guard lock(mutex_);
+  if (usable && sane && matches) {
+    failures_.give_back(client_ip, clock_.now());
+    cache_.add(user, password, record->password_hash, clock_.now());
+    co_return accepted(*record);
+  }
+  if (record == nullptr && !table->complete) {
+    failures_.give_back(client_ip, clock_.now());
+    co_return only(AuthVerdict::unavailable);
+  }
+  co_return only(AuthVerdict::rejected);
+}
+
+}  // namespace holdfast

@@ -1,0 +1,77 @@
+// smtp/server/password_authenticator.h — passwords against the users of the configuration and the users file.
+//
+// Procedure: the address is asked first (FailureLimiter), then the cache of verified credentials, then, on
+// the blocking pool, the hash. Unknown and suspended users are hashed against a decoy and refused. What costs
+// CPU is bounded: at most kMaxPending hashes wait, further ones are told to come again.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "smtp/base/clock.h"
+#include "smtp/base/log.h"
+#include "smtp/server/authenticator.h"
+#include "smtp/server/failure_limiter.h"
+#include "smtp/server/user_directory.h"
+
+namespace holdfast {
+
+// Credentials that were right not long ago, as an HMAC under a key of this process: memory read by somebody
+// else gives no password away, and looking up costs microseconds instead of a hash. Not thread-safe.
+class VerifiedCache {
+ public:
+  explicit VerifiedCache(Duration lifetime);
+
+  // `hash` is what the password was verified against: an entry dies when the user's password changes.
+  bool knows(const std::string& user, const std::string& password, const std::string& hash, SteadyTime now);
+  void add(const std::string& user, const std::string& password, const std::string& hash, SteadyTime now);
+  void set_lifetime(Duration lifetime) { lifetime_ = lifetime; }
+  std::size_t size() const { return entries_.size(); }
+
+ private:
+  using Mac = std::array<unsigned char, 32>;
+  struct Entry {
+    Mac mac;
+    std::string hash;
+    SteadyTime expires;
+  };
+  Mac mac_of(const std::string& user, const std::string& password) const;
+
+  Duration lifetime_;
+  std::array<unsigned char, 32> key_;
+  std::map<std::string, Entry> entries_;
+};
+
+class PasswordAuthenticator final : public Authenticator {
+ public:
+  // How many hashes may wait for the pool: at 20 ms each and two threads, a bit more than a second.
+  static constexpr unsigned kMaxPending = 128;
+
+  // Blocks while clear passwords of the configuration are hashed. `blocking` runs hashes; `clock` and `log`
+  // outlive it.
+  PasswordAuthenticator(SettingsPtr settings, Executor blocking, Clock& clock, Log& log);
+
+  asio::awaitable<AuthResult> verify_password(std::string user, std::string password,
+                                              IpBytes client_ip) override;
+
+  // A new configuration; blocks like the constructor. Thread-safe.
+  void reload(SettingsPtr settings);
+
+ private:
+  asio::awaitable<bool> hash_matches(std::string hash, std::string password);
+  asio::awaitable<void> refresh_users();
+
+  Executor blocking_;
+  Clock& clock_;
+  UserDirectory users_;
+  std::atomic<unsigned> pending_ = 0;
+  std::mutex mutex_;  // for what follows
+  VerifiedCache cache_;
+  FailureLimiter failures_;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,128 @@
+// smtp/server/submission_session.h — one client, from the greeting to QUIT (RFC 5321, 6409).
+//
+// Procedure: greet (after TLS where the listener says so), then command by command. What a command needs is
+// checked in one order: hello, TLS, authentication, transaction. A refused command leaves the session as it
+// was; what ends a transaction (RSET, EHLO, STARTTLS, the end of a message, accepted or not) does so in
+// reset() alone. Every refusal is logged and counted with its reason. The body streams from the client into
+// MessageSink.
+//
+// How it fails: a client that breaks rules is answered and, after kMaxErrors, let go with 421; a client that
+// is too slow or gone ends the session without another word, and nothing of its message is kept.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "config/settings.h"
+#include "smtp/base/log.h"
+#include "smtp/base/metrics.h"
+#include "smtp/message_sink.h"
+#include "smtp/server/authenticator.h"
+#include "smtp/server/content_source.h"
+#include "smtp/server/quota.h"
+#include "smtp/server/refusal.h"
+#include "smtp/server/server_tls.h"
+#include "smtp/server/session_io.h"
+#include "smtp/wire/command.h"
+
+namespace holdfast {
+
+// All of it outlives the session.
+struct SessionServices {
+  MessageSink& sink;
+  Authenticator& authenticator;
+  const ServerTls& tls;
+  Clock& clock;
+  Log& log;
+  Metrics& metrics;
+  Quota* quota = nullptr;                             // nullptr: rates of users are not kept
+  const std::atomic<bool>* under_pressure = nullptr;  // near the connection limit: waits get shorter
+};
+
+class SubmissionSession final : private ChunkCommands {
+ public:
+  SubmissionSession(std::unique_ptr<Stream> stream, SettingsPtr settings, ListenerSettings listener,
+                    SessionServices services);
+
+  // Returns once the connection is closed.
+  asio::awaitable<void> run();
+
+  // Ends the session with 421 when it next waits for a command; a message under way is finished first. On the
+  // session's executor.
+  void request_stop();
+
+ private:
+  enum class Hello { none, helo, ehlo };
+
+  // submission_session.cc: the conversation
+  asio::awaitable<bool> open();
+  asio::awaitable<void> converse();
+  asio::awaitable<void> handle(Command command);
+  void answer_at_once(const Command& command);
+  void handle_bad_line(const Error& error);
+  void take_leave(const Error& error);
+  void reset() { transaction_.reset(); }
+  void count_refusal(Reason reason);
+  void refuse(const Refusal& refusal);
+  void refuse(Reason reason, int code, std::string text) {
+    refuse(Refusal{reason, make_reply(code, std::move(text))});
+  }
+  SteadyTime command_deadline() const;
+  Duration idle_timeout() const;
+  bool is_tls() const { return io_.tls() != nullptr; }
+  bool needs_auth() const { return listener_.mode != ListenerMode::trusted; }
+
+  // submission_commands.cc: what needs no waiting
+  void answer(const cmd::Hello& hello);
+  void answer(const cmd::Mail& mail);
+  void answer(const cmd::Rcpt& rcpt);
+  void answer(const cmd::Bad& bad);
+  void answer(const cmd::Rset&);
+  void answer(const cmd::Noop&);
+  void answer(const cmd::Quit&);
+  void answer(const cmd::Vrfy&);
+  void answer(const cmd::Expn&);
+  void answer(const cmd::Help&);
+  std::vector<std::string> offered_extensions() const;
+  std::vector<std::string> offered_mechanisms() const;
+  std::optional<Refusal> why_no_mail(const cmd::Mail& mail) const;
+  std::optional<Refusal> why_no_hold(const MailParameters& parameters) const;
+  TraceInfo trace(bool smtputf8) const;
+
+  // submission_auth.cc
+  asio::awaitable<void> start_tls();
+  asio::awaitable<bool> accept_tls();
+  asio::awaitable<void> authenticate(cmd::Auth auth);
+  asio::awaitable<void> conclude_auth(std::string mechanism, AuthResult result);
+
+  // submission_content.cc
+  asio::awaitable<void> receive_data();
+  asio::awaitable<void> receive_chunks(cmd::Bdat first);
+  asio::awaitable<std::optional<Refusal>> why_no_content();
+  asio::awaitable<bool> drain_chunk(cmd::Bdat chunk);
+  asio::awaitable<Result<cmd::Bdat>> next_chunk(std::uint64_t size) override;
+  void conclude_message(const Result<Acceptance>& outcome, const std::optional<Reply>& refusal);
+  RateLimit rate_limit() const;
+
+  SettingsPtr settings_;
+  ListenerSettings listener_;
+  SessionServices services_;
+  SessionIo io_;
+  Peer peer_;
+  SteadyTime started_;
+
+  Hello hello_ = Hello::none;
+  std::string helo_name_;
+  std::optional<Identity> identity_;
+  std::optional<Envelope> transaction_;
+  std::optional<std::string> pending_line_;  // read while chunks were expected; still to be handled
+  bool chunks_abandoned_ = false;            // a transaction by BDAT was given up between two chunks
+  unsigned errors_ = 0;
+  unsigned auth_failures_ = 0;
+  bool finished_ = false;
+  bool lost_ = false;  // nothing can be sent any more
+};
+
+}  // namespace holdfast
