@@ -31,13 +31,13 @@ enum class ResultType {
 const char* name(ResultType type);  // "starttls-not-supported"
 
 struct SessionOutcome {
-  std::chrono::sys_days day;        // UTC day of the handshake
-  DomainName report_domain;         // whose _smtp._tls record names the receivers: the next-hop domain
-  AppliedPolicy policy;             // type sts with empty text: a fetch failure without a policy
+  std::chrono::sys_days day;  // UTC day of the handshake
+  DomainName report_domain;   // whose _smtp._tls record names the receivers: the next-hop domain
+  AppliedPolicy policy;       // type sts with empty text: a fetch failure without a policy
   ResultType result = ResultType::success;
   // Failures only:
   std::string sending_ip;
-  std::string mx_host;              // receiving-mx-hostname
+  std::string mx_host;  // receiving-mx-hostname
   std::string mx_helo;
   std::string receiving_ip;
   std::string additional_information;

@@ -1,4 +1,5 @@
-// tlsrpt/result_type.h — the only place that turns what went wrong into RFC 8460 section 4.3's result types. Pure.
+// tlsrpt/result_type.h — the only place that turns what went wrong into RFC 8460 section 4.3's result types.
+// Pure.
 #pragma once
 
 #include <string>

@@ -1,0 +1,85 @@
+// tlsrpt/ledger.h — the account of TLS sessions: counted in memory, on disk within a second.
+//
+// Procedure: record() adds to a count in memory; a task writes what has gathered once a second, and stop()
+// the rest. A crash loses the sessions of the last second at the most (invariant 39), never a day. What is on
+// disk is one row per (node, day, report domain, policy, result, failure tuple) with its count.
+//
+// Bounds: per day and report domain at most kMaxFailureRows rows of failures; above it the smallest are
+// folded into one row per policy and result that says so. Nothing here can fail a delivery: a write that
+// fails is logged and tried again with the next.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "smtp/base/clock.h"
+#include "smtp/base/log.h"
+#include "smtp/base/task_group.h"
+#include "tlsrpt/outcome.h"
+
+namespace holdfast {
+
+inline constexpr std::size_t kMaxFailureRows = 200;
+inline constexpr std::size_t kMaxRowsInMemory = 50'000;  // of a second; more are folded at once
+inline constexpr std::string_view kFoldedNote = "further failures, folded together";
+
+struct LedgerRow {
+  SessionOutcome outcome;
+  std::uint64_t sessions = 0;
+};
+
+// The durable part, an engine interface. One thread at a time.
+class LedgerStore {
+ public:
+  virtual ~LedgerStore() = default;
+  // Adds the counts to what is there; all of it durable on return, or none.
+  virtual Result<void> add(const std::vector<LedgerRow>& rows) = 0;
+  // All nodes' rows of a day, their counts summed; `domain` empty = every report domain. Sorted by domain,
+  // policy.
+  virtual Result<std::vector<LedgerRow>> rows(std::chrono::sys_days day, const DomainName& domain) = 0;
+  virtual Result<void> erase(std::chrono::sys_days day, const DomainName& domain) = 0;
+};
+
+// data_dir/tlsrpt.db. `node` names this relay in its rows.
+Result<std::unique_ptr<LedgerStore>> open_ledger_store(const std::filesystem::path& file, std::string node);
+
+// Keeps at most kMaxFailureRows failures per day and report domain and folds the smallest of the others.
+// Pure.
+std::vector<LedgerRow> fold_failures(std::vector<LedgerRow> rows);
+
+class DurableLedger final : public Ledger {
+ public:
+  // Writes on `blocking`, one write at a time; the timer runs on `executor`. All references outlive it.
+  DurableLedger(LedgerStore& store, Executor executor, Executor blocking, Clock& clock, Log& log);
+  ~DurableLedger() override;  // after stop() has returned
+
+  void record(SessionOutcome outcome) override;
+  void start();                  // the writing once a second; on any thread
+  asio::awaitable<void> stop();  // writes the rest
+  // Writes what has gathered. On any executor.
+  asio::awaitable<Result<void>> flush();
+  // What is counted so far, memory included.
+  asio::awaitable<Result<std::vector<LedgerRow>>> rows(std::chrono::sys_days day, DomainName domain);
+
+ private:
+  asio::awaitable<void> write_every_second();
+  Result<void> write_now();
+  std::vector<LedgerRow> take();
+  void give_back(const std::vector<LedgerRow>& rows);
+  void add(SessionOutcome outcome, std::uint64_t sessions);
+
+  LedgerStore& store_;
+  Executor executor_;
+  Executor disk_;  // a strand on `blocking`
+  Clock& clock_;
+  Log& log_;
+  TaskGroup tasks_;
+  std::mutex mutex_;  // guards counts_; never held across I/O
+  std::unordered_map<std::string, LedgerRow> counts_;
+};
+
+}  // namespace holdfast

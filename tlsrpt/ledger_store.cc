@@ -1,0 +1,198 @@
+#include <algorithm>
+
+#include "smtp/base/sqlite.h"
+#include "tlsrpt/ledger.h"
+#include "tlsrpt/ledger_key.h"
+
+namespace holdfast {
+
+namespace {
+
+// One row per policy text keeps the session rows small: a policy may be 64 KiB long.
+constexpr const char* kSchema = R"sql(
+CREATE TABLE IF NOT EXISTS policy(
+  id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, type INTEGER NOT NULL, domain TEXT NOT NULL, text TEXT NOT NULL,
+  mx TEXT NOT NULL, mode INTEGER NOT NULL, enforced INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS session(
+  day INTEGER NOT NULL, domain TEXT NOT NULL, node TEXT NOT NULL, policy INTEGER NOT NULL REFERENCES policy(id),
+  result INTEGER NOT NULL, failure TEXT NOT NULL, sending_ip TEXT NOT NULL, mx_host TEXT NOT NULL,
+  mx_helo TEXT NOT NULL, receiving_ip TEXT NOT NULL, information TEXT NOT NULL, reason TEXT NOT NULL,
+  sessions INTEGER NOT NULL,
+  PRIMARY KEY(day, domain, node, policy, result, failure)) WITHOUT ROWID;
+PRAGMA user_version = 1;
+)sql";
+
+std::int64_t day_number(std::chrono::sys_days day) { return day.time_since_epoch().count(); }
+
+class SqliteLedgerStore final : public LedgerStore {
+ public:
+  SqliteLedgerStore(SqliteDb db, std::string node) : db_(std::move(db)), node_(std::move(node)) {}
+
+  Result<void> prepare() {
+    if (auto made = db_.exec(kSchema); !made) return made.error();
+    const struct {
+      SqliteStatement* statement;
+      const char* sql;
+    } all[] = {
+        {&insert_policy_,
+         "INSERT INTO policy(key, type, domain, text, mx, mode, enforced) VALUES(?,?,?,?,?,?,?) ON "
+         "CONFLICT(key) DO NOTHING"},
+        {&find_policy_, "SELECT id FROM policy WHERE key = ?"},
+        {&add_,
+         "INSERT INTO session VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?) "
+         "ON CONFLICT DO UPDATE SET sessions = sessions + excluded.sessions"},
+        {&count_, "SELECT count(*) FROM session WHERE day = ? AND domain = ? AND node = ? AND result <> 0"},
+        {&select_,
+         "SELECT s.day, s.domain, p.type, p.domain, p.text, p.mx, p.mode, p.enforced, s.result, "
+         "s.sending_ip, s.mx_host, "
+         "s.mx_helo, s.receiving_ip, s.information, s.reason, sum(s.sessions) FROM session s JOIN policy p "
+         "ON p.id = s.policy WHERE s.day = ?1 AND (?2 = '' OR s.domain = ?2) AND (?3 = '' OR s.node = ?3) "
+         "GROUP BY s.domain, s.policy, s.result, s.failure ORDER BY s.domain, s.policy, s.result, s.failure"},
+        {&erase_, "DELETE FROM session WHERE day = ?1 AND domain = ?2 AND (?3 = '' OR node = ?3)"},
+    };
+    for (const auto& one : all) {
+      auto made = db_.prepare(one.sql);
+      if (!made) return made.error();
+      *one.statement = std::move(*made);
+    }
+    return {};
+  }
+
+  Result<void> add(const std::vector<LedgerRow>& rows) override {
+    if (auto begun = db_.exec("BEGIN IMMEDIATE"); !begun) return begun.error();
+    auto done = add_all(rows);
+    if (done) done = db_.exec("COMMIT");
+    if (!done) {
+      // After a failed COMMIT there may be no transaction left to roll back.
+      (void)db_.exec("ROLLBACK");
+      return done.error();
+    }
+    return {};
+  }
+
+  Result<std::vector<LedgerRow>> rows(std::chrono::sys_days day, const DomainName& domain) override {
+    return select(day, domain.text(), "");
+  }
+
+  Result<void> erase(std::chrono::sys_days day, const DomainName& domain) override {
+    erase_.bind(1, day_number(day)).bind(2, std::string_view(domain.text())).bind(3, std::string_view());
+    if (auto erased = erase_.run(); !erased) return erased.error();
+    return db_.exec("DELETE FROM policy WHERE id NOT IN (SELECT policy FROM session)");
+  }
+
+ private:
+  Result<void> add_all(const std::vector<LedgerRow>& rows) {
+    std::vector<std::pair<std::chrono::sys_days, DomainName>> failed;
+    for (const auto& row : rows) {
+      if (auto added = add_one(row); !added) return added.error();
+      if (row.outcome.result != ResultType::success)
+        failed.emplace_back(row.outcome.day, row.outcome.report_domain);
+    }
+    std::sort(failed.begin(), failed.end());
+    failed.erase(std::unique(failed.begin(), failed.end()), failed.end());
+    for (const auto& [day, domain] : failed) {
+      if (auto bounded = keep_bounded(day, domain); !bounded) return bounded.error();
+    }
+    return {};
+  }
+
+  Result<void> add_one(const LedgerRow& row) {
+    const auto& outcome = row.outcome;
+    auto policy = policy_id(outcome.policy);
+    if (!policy) return policy.error();
+    const std::string failure = failure_key(outcome);
+    add_.bind(1, day_number(outcome.day)).bind(2, std::string_view(outcome.report_domain.text()));
+    add_.bind(3, std::string_view(node_)).bind(4, *policy).bind(5, static_cast<std::int64_t>(outcome.result));
+    add_.bind(6, std::string_view(failure));
+    add_.bind(7, std::string_view(outcome.sending_ip)).bind(8, std::string_view(outcome.mx_host));
+    add_.bind(9, std::string_view(outcome.mx_helo)).bind(10, std::string_view(outcome.receiving_ip));
+    add_.bind(11, std::string_view(outcome.additional_information))
+        .bind(12, std::string_view(outcome.reason_code));
+    add_.bind(13, static_cast<std::int64_t>(row.sessions));
+    return add_.run();
+  }
+
+  Result<std::int64_t> policy_id(const AppliedPolicy& policy) {
+    const std::string key = policy_key(policy);
+    const std::string text = join_lines(policy.text), mx = join_lines(policy.mx);
+    insert_policy_.bind(1, std::string_view(key)).bind(2, static_cast<std::int64_t>(policy.type));
+    insert_policy_.bind(3, std::string_view(policy.policy_domain.text())).bind(4, std::string_view(text));
+    insert_policy_.bind(5, std::string_view(mx)).bind(6, static_cast<std::int64_t>(policy.mode));
+    insert_policy_.bind(7, std::int64_t{policy.enforced ? 1 : 0});
+    if (auto inserted = insert_policy_.run(); !inserted) return inserted.error();
+    find_policy_.bind(1, std::string_view(key));
+    auto found = find_policy_.step();
+    if (!found) return found.error();
+    const auto id = find_policy_.integer(0);
+    find_policy_.reset();
+    return id;
+  }
+
+  // Folds the smallest failures once there are more than the bound, with room to spare so that it is rare.
+  Result<void> keep_bounded(std::chrono::sys_days day, const DomainName& domain) {
+    count_.bind(1, day_number(day)).bind(2, std::string_view(domain.text())).bind(3, std::string_view(node_));
+    auto counted = count_.step();
+    if (!counted) return counted.error();
+    const auto rows_there = count_.integer(0);
+    count_.reset();
+    if (rows_there <= static_cast<std::int64_t>(kMaxFailureRows + kMaxFailureRows / 4)) return {};
+    auto all = select(day, domain.text(), node_);
+    if (!all) return all.error();
+    erase_.bind(1, day_number(day)).bind(2, std::string_view(domain.text())).bind(3, std::string_view(node_));
+    if (auto erased = erase_.run(); !erased) return erased.error();
+    for (const auto& row : fold_failures(std::move(*all))) {
+      if (auto added = add_one(row); !added) return added.error();
+    }
+    return {};
+  }
+
+  Result<std::vector<LedgerRow>> select(std::chrono::sys_days day, std::string_view domain,
+                                        std::string_view node) {
+    std::vector<LedgerRow> rows;
+    select_.bind(1, day_number(day)).bind(2, domain).bind(3, node);
+    while (true) {
+      auto there = select_.step();
+      if (!there) return there.error();
+      if (!*there) return rows;
+      auto report_domain = DomainName::parse(select_.text(1));
+      if (!report_domain) {
+        select_.reset();
+        return Error(SqliteError::damaged, "tlsrpt.db: " + report_domain.error().detail);
+      }
+      LedgerRow& row = rows.emplace_back();
+      auto& o = row.outcome;
+      o.day = std::chrono::sys_days(std::chrono::days(select_.integer(0)));
+      o.report_domain = *report_domain;
+      o.policy.type = static_cast<AppliedPolicy::Type>(select_.integer(2));
+      if (auto name = DomainName::parse(select_.text(3))) o.policy.policy_domain = *name;
+      o.policy.text = split_lines(select_.text(4));
+      o.policy.mx = split_lines(select_.text(5));
+      o.policy.mode = static_cast<StsMode>(select_.integer(6));
+      o.policy.enforced = select_.integer(7) != 0;
+      o.result = static_cast<ResultType>(select_.integer(8));
+      o.sending_ip = select_.text(9);
+      o.mx_host = select_.text(10);
+      o.mx_helo = select_.text(11);
+      o.receiving_ip = select_.text(12);
+      o.additional_information = select_.text(13);
+      o.reason_code = select_.text(14);
+      row.sessions = static_cast<std::uint64_t>(select_.integer(15));
+    }
+  }
+
+  SqliteDb db_;
+  std::string node_;
+  SqliteStatement insert_policy_, find_policy_, add_, count_, select_, erase_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<LedgerStore>> open_ledger_store(const std::filesystem::path& file, std::string node) {
+  auto db = SqliteDb::open(file);
+  if (!db) return db.error();
+  auto store = std::make_unique<SqliteLedgerStore>(std::move(*db), std::move(node));
+  if (auto ready = store->prepare(); !ready) return ready.error();
+  return std::unique_ptr<LedgerStore>(std::move(store));
+}
+
+}  // namespace holdfast
