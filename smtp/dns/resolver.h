@@ -18,7 +18,16 @@ namespace holdfast {
 
 inline constexpr int kMaxCnameHops = 8;  // protocol.md: longer chains are loops or abuse
 
-enum class RecordType : std::uint16_t { a = 1, cname = 5, soa = 6, ptr = 12, mx = 15, txt = 16, aaaa = 28, tlsa = 52 };
+enum class RecordType : std::uint16_t {
+  a = 1,
+  cname = 5,
+  soa = 6,
+  ptr = 12,
+  mx = 15,
+  txt = 16,
+  aaaa = 28,
+  tlsa = 52
+};
 
 enum class DnsStatus {
   ok,              // records hold at least one record
