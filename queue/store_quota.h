@@ -20,4 +20,10 @@ struct TokenBucket {
   void refill(Rate rate, WallTime now);
 };
 
+// A bucket as it is kept, with the rate it was last used with.
+struct StoredBucket {
+  TokenBucket bucket;
+  Rate rate;
+};
+
 }  // namespace holdfast

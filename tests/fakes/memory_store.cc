@@ -41,7 +41,7 @@ bool contains(std::string_view text, std::string_view part) {
   auto equal = [](char a, char b) {
     return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
   };
-  return std::search(text.begin(), text.end(), part.begin(), part.end(), equal) != text.end();
+  return part.empty() || std::search(text.begin(), text.end(), part.begin(), part.end(), equal) != text.end();
 }
 
 }  // namespace

@@ -6,65 +6,38 @@
 
 #include <gtest/gtest.h>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <exception>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "queue/store.h"
 #include "smtp/base/random.h"
 #include "smtp/server/quota.h"
+#include "tests/fakes/fake_clock.h"
+#include "tests/fakes/run.h"
 
 namespace holdfast {
 
-// Runs one coroutine to its end on the calling thread, as a session on a worker would.
+// Runs one coroutine to its end on the calling thread, as a session on a worker would. The context outlives
+// every store, whose threads may still be inside a post to it when the result is here.
+inline asio::io_context& test_context() {
+  static asio::io_context context(1);
+  return context;
+}
+
 template <class T>
 T run_to_end(asio::awaitable<T> op) {
-  asio::io_context io(1);
-  std::optional<T> result;
-  std::exception_ptr failure;
-  auto keep = [](asio::awaitable<T> inner, std::optional<T>* into) -> asio::awaitable<void> {
-    into->emplace(co_await std::move(inner));
-  };
-  asio::co_spawn(io, keep(std::move(op), &result), [&](std::exception_ptr thrown) { failure = thrown; });
-  io.run();
-  if (failure) std::rethrow_exception(failure);
-  return std::move(*result);
+  return run(test_context(), std::move(op));
 }
-
-inline void run_to_end(asio::awaitable<void> op) {
-  asio::io_context io(1);
-  std::exception_ptr failure;
-  asio::co_spawn(io, std::move(op), [&](std::exception_ptr thrown) { failure = thrown; });
-  io.run();
-  if (failure) std::rethrow_exception(failure);
-}
-
-// A clock whose hands the test moves; its timers never fire, since no engine waits by one.
-class HandClock final : public Clock {
- public:
-  SteadyTime now() const override { return SteadyTime(std::chrono::hours(1)) + moved_.load(); }
-  WallTime wall() const override {
-    return WallTime(std::chrono::seconds(1'790'000'000)) +
-           std::chrono::floor<std::chrono::microseconds>(moved_.load());
-  }
-  std::unique_ptr<Timer> make_timer(Executor) override;
-  void advance(Duration time) { moved_ = moved_.load() + time; }
-
- private:
-  std::atomic<Duration> moved_ = Duration(0);
-};
 
 class StoreUnderTest {
  public:
   virtual ~StoreUnderTest() = default;
   virtual Store& store() = 0;
   virtual Quota& quota() = 0;
-  virtual HandClock& clock() = 0;
+  virtual FakeClock& clock() = 0;
   virtual bool durable() const = 0;
   virtual void reopen() = 0;  // closes and opens again; only when durable()
 };

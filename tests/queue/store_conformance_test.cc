@@ -6,6 +6,7 @@
 #include <set>
 
 #include "tests/fakes/memory_store.h"
+#include "tests/queue/sqlite_under_test.h"
 
 namespace holdfast {
 
@@ -16,12 +17,6 @@ using testing::SizeIs;
 
 namespace {
 
-class SilentTimer final : public Timer {
- public:
-  void arm(SteadyTime, std::function<void()>) override {}
-  void cancel() override {}
-};
-
 Mailbox mailbox(const std::string& text) {
   const auto at = text.rfind('@');
   return make_mailbox(text.substr(0, at), text.substr(at + 1));
@@ -31,18 +26,16 @@ class MemoryUnderTest final : public StoreUnderTest {
  public:
   Store& store() override { return store_; }
   Quota& quota() override { return store_; }
-  HandClock& clock() override { return clock_; }
+  FakeClock& clock() override { return clock_; }
   bool durable() const override { return false; }
   void reopen() override {}
 
  private:
-  HandClock clock_;
+  FakeClock clock_;
   MemoryStore store_{clock_};
 };
 
 }  // namespace
-
-std::unique_ptr<Timer> HandClock::make_timer(Executor) { return std::make_unique<SilentTimer>(); }
 
 Accept StoreTest::message(std::vector<std::string> recipients, const std::string& body) {
   Accept accept;
@@ -133,7 +126,8 @@ class StoreConformance : public testing::TestWithParam<StoreEngine> {
 
 INSTANTIATE_TEST_SUITE_P(Engines, StoreConformance,
                          testing::Values(StoreEngine{"memory",
-                                                     [] { return std::make_unique<MemoryUnderTest>(); }}),
+                                                     [] { return std::make_unique<MemoryUnderTest>(); }},
+                                         StoreEngine{"sqlite", [] { return make_sqlite_under_test(); }}),
                          [](const auto& engine) { return engine.param.name; });
 
 TEST_P(StoreConformance, GivesBackWhatItAccepted) {

@@ -1,0 +1,118 @@
+#include "queue/body_files.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+namespace holdfast {
+namespace {
+
+namespace fs = std::filesystem;
+
+Error error_from_errno(std::string_view doing, const fs::path& path) {
+  const int code = errno;
+  const bool full = code == ENOSPC || code == EDQUOT;
+  return Error(full ? StoreError::full : StoreError::io,
+               std::string(doing) + " " + path.string() + ": " + std::strerror(code));
+}
+
+Result<void> sync_directory(const fs::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return error_from_errno("opening", path);
+  const bool synced = ::fsync(descriptor) == 0;
+  auto result = synced ? Result<void>() : Result<void>(error_from_errno("syncing", path));
+  ::close(descriptor);
+  return result;
+}
+
+}  // namespace
+
+BodyFile::~BodyFile() { ::close(descriptor_); }
+
+Result<void> BodyFile::write(std::string_view octets) {
+  while (!octets.empty()) {
+    const ssize_t written = ::write(descriptor_, octets.data(), octets.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return error_from_errno("writing", path_);
+    octets.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+Result<void> BodyFile::sync() {
+  if (::fsync(descriptor_) != 0) return error_from_errno("syncing", path_);
+  return sync_directory(path_.parent_path());
+}
+
+Result<std::string> BodyFile::read(std::size_t size) {
+  std::string octets(size, '\0');
+  while (true) {
+    const ssize_t got = ::read(descriptor_, octets.data(), octets.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return error_from_errno("reading", path_);
+    octets.resize(static_cast<std::size_t>(got));
+    return octets;
+  }
+}
+
+BodyFiles::BodyFiles(fs::path directory) : directory_(std::move(directory)), random_(make_system_random()) {}
+
+Result<std::unique_ptr<BodyFiles>> BodyFiles::open(fs::path directory) {
+  std::error_code code;
+  auto make = [&](const fs::path& path) {
+    fs::create_directory(path, code);
+    if (!code) fs::permissions(path, fs::perms::owner_all, code);
+    return !code;
+  };
+  if (!make(directory)) return Error(StoreError::io, directory.string() + ": " + code.message());
+  // All at once: afterwards a new file needs one directory synced, not two.
+  for (unsigned i = 0; i < 256; ++i) {
+    const fs::path path = directory / fmt::format("{:02x}", i);
+    if (!make(path)) return Error(StoreError::io, path.string() + ": " + code.message());
+  }
+  if (auto synced = sync_directory(directory); !synced) return synced.error();
+  if (auto synced = sync_directory(directory.parent_path()); !synced) return synced.error();
+  return std::make_unique<BodyFiles>(std::move(directory));
+}
+
+std::string BodyFiles::new_name() const {
+  const std::string number = fmt::format("{:016x}{:016x}", random_->next(), random_->next());
+  return number.substr(0, 2) + "/" + number;
+}
+
+Result<std::unique_ptr<BodyFile>> BodyFiles::create(const std::string& name) const {
+  fs::path path = directory_ / name;
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (descriptor < 0) return error_from_errno("creating", path);
+  return std::make_unique<BodyFile>(descriptor, std::move(path));
+}
+
+Result<std::unique_ptr<BodyFile>> BodyFiles::open_for_reading(const std::string& name) const {
+  fs::path path = directory_ / name;
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0 && errno == ENOENT) return Error(StoreError::not_found, path.string());
+  if (descriptor < 0) return error_from_errno("opening", path);
+  return std::make_unique<BodyFile>(descriptor, std::move(path));
+}
+
+void BodyFiles::remove(const std::string& name) const { ::unlink((directory_ / name).c_str()); }
+
+std::size_t BodyFiles::remove_orphans(const std::function<bool(const std::string&)>& known) const {
+  std::size_t removed = 0;
+  std::error_code code;
+  for (auto at = fs::recursive_directory_iterator(directory_, code);
+       !code && at != fs::recursive_directory_iterator(); at.increment(code)) {
+    if (!at->is_regular_file(code)) continue;
+    const std::string name = fs::relative(at->path(), directory_, code).string();
+    if (code || known(name)) continue;
+    remove(name);
+    ++removed;
+  }
+  return removed;
+}
+
+}  // namespace holdfast
