@@ -1,0 +1,327 @@
+#include <gtest/gtest.h>
+#include <malloc.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include "smtp/base/base_error.h"
+#include "tests/smtp/tls/tls_pair.h"
+
+namespace holdfast {
+namespace {
+
+constexpr const char* kHost = "mx.example.com";
+
+// Counts what passes, and breaks after so many reads.
+struct Tap {
+  std::size_t writes = 0, reads = 0;
+  std::size_t cut_after_reads = std::size_t(-1);
+  std::string sent;
+};
+
+class TappedStream final : public Stream {
+ public:
+  TappedStream(std::unique_ptr<Stream> next, Tap& tap) : next_(std::move(next)), tap_(tap) {}
+  asio::awaitable<Result<std::size_t>> read_some(std::span<char> buffer) override {
+    if (tap_.reads++ >= tap_.cut_after_reads) co_return BaseError::closed;
+    co_return co_await next_->read_some(buffer);
+  }
+  asio::awaitable<Result<void>> write(std::string_view data) override {
+    ++tap_.writes;
+    tap_.sent += data;
+    co_return co_await next_->write(data);
+  }
+  void set_deadline(SteadyTime at) override { next_->set_deadline(at); }
+  void close() override { next_->close(); }
+  Peer local() const override { return next_->local(); }
+  Peer remote() const override { return next_->remote(); }
+
+ private:
+  std::unique_ptr<Stream> next_;
+  Tap& tap_;
+};
+
+// Gives every octet in a read of its own.
+class DrippingStream final : public Stream {
+ public:
+  explicit DrippingStream(std::unique_ptr<Stream> next) : next_(std::move(next)) {}
+  asio::awaitable<Result<std::size_t>> read_some(std::span<char> buffer) override {
+    co_return co_await next_->read_some(buffer.first(1));
+  }
+  asio::awaitable<Result<void>> write(std::string_view data) override {
+    co_return co_await next_->write(data);
+  }
+  void set_deadline(SteadyTime at) override { next_->set_deadline(at); }
+  void close() override { next_->close(); }
+  Peer local() const override { return next_->local(); }
+  Peer remote() const override { return next_->remote(); }
+
+ private:
+  std::unique_ptr<Stream> next_;
+};
+
+asio::awaitable<std::string> read_all(Stream& stream, std::size_t wanted) {
+  std::string got;
+  std::string buffer(50'000, '\0');
+  while (got.size() < wanted) {
+    auto count = co_await stream.read_some(buffer);
+    if (!count) co_return got + "!" + count.error().text();
+    got.append(buffer, 0, *count);
+  }
+  co_return got;
+}
+
+class TlsStreams : public testing::TestWithParam<int> {
+ protected:
+  ServerContext server() {
+    auto made = server_with(TlsWorld::authority().leaf_for(kHost));
+    SSL_CTX_set_max_proto_version(made->get(), GetParam());
+    return made;
+  }
+  TlsWorld::Wrap tapped(Tap& tap) {
+    return
+        [&tap](std::unique_ptr<Stream> next) { return std::make_unique<TappedStream>(std::move(next), tap); };
+  }
+  Meeting meet(TlsWorld::Wrap client = {}, TlsWorld::Wrap serving = {}) {
+    auto meeting = world.meet(verified_by_pkix(kHost), server(), client, serving);
+    EXPECT_TRUE(meeting.met()) << meeting.client.failure.detail;
+    return meeting;
+  }
+  Result<std::size_t> read(Stream& stream) {
+    std::string buffer(100, '\0');
+    return run(world.context, world.clock, stream.read_some(buffer));
+  }
+
+  TlsWorld world;
+};
+INSTANTIATE_TEST_SUITE_P(Versions, TlsStreams, testing::Values(TLS1_2_VERSION, TLS1_3_VERSION),
+                         [](const auto& version) {
+                           return version.param == TLS1_2_VERSION ? "Tls12" : "Tls13";
+                         });
+
+TEST_P(TlsStreams, CarryDataBothWays) {
+  auto meeting = meet();
+  std::string large;
+  for (int i = 0; large.size() < 1'000'000; ++i) large += std::to_string(i) + ",";
+  for (auto [from, to] : {std::pair(meeting.client.stream.get(), meeting.server.stream.get()),
+                          std::pair(meeting.server.stream.get(), meeting.client.stream.get())}) {
+    auto writing = detail::start(world.context, from->write(large));
+    EXPECT_EQ(run(world.context, world.clock, read_all(*to, large.size())), large);
+    settle(world.context);
+    EXPECT_TRUE(detail::finish(*writing));
+  }
+}
+
+TEST_P(TlsStreams, WorkOctetByOctet) {
+  const auto drip = [](std::unique_ptr<Stream> next) {
+    return std::make_unique<DrippingStream>(std::move(next));
+  };
+  auto meeting = meet(drip, drip);
+  ASSERT_TRUE(meeting.met());
+  ASSERT_TRUE(run(world.context, world.clock, meeting.client.stream->write("EHLO me\r\n")));
+  EXPECT_EQ(run(world.context, world.clock, read_all(*meeting.server.stream, 9)), "EHLO me\r\n");
+}
+
+TEST_P(TlsStreams, SendOneWriteInOneWrite) {
+  Tap tap;
+  auto meeting = meet(tapped(tap));
+  const auto before = tap.writes;
+  const std::string several_records(60'000, 'x');
+  auto writing = detail::start(world.context, meeting.client.stream->write(several_records));
+  EXPECT_EQ(run(world.context, world.clock, read_all(*meeting.server.stream, several_records.size())),
+            several_records);
+  settle(world.context);
+  EXPECT_EQ(tap.writes - before, 1u);
+}
+
+TEST_P(TlsStreams, NeverShowPlaintextBelow) {
+  Tap tap;
+  auto meeting = meet(tapped(tap));
+  ASSERT_TRUE(
+      run(world.context, world.clock, meeting.client.stream->write("MAIL FROM:<canary@example.com>\r\n")));
+  EXPECT_EQ(tap.sent.find("canary"), std::string::npos);
+}
+
+TEST_P(TlsStreams, EndInAnOrderlyWayOnlyByACloseNotify) {
+  auto meeting = meet();
+  run(world.context, world.clock, meeting.server.stream->say_goodbye());
+  meeting.server.stream->close();
+  const auto result = read(*meeting.client.stream);
+  EXPECT_TRUE(result.error().is(BaseError::closed)) << result.error().text();
+  EXPECT_TRUE(read(*meeting.client.stream).error().is(BaseError::closed));
+}
+
+TEST_P(TlsStreams, TakeATruncationForAnError) {
+  auto meeting = meet();
+  meeting.server.stream->close();
+  EXPECT_TRUE(read(*meeting.client.stream).error().is(TlsError::connection_lost));
+  EXPECT_TRUE(read(*meeting.client.stream).error().is(TlsError::connection_lost));
+}
+
+TEST_P(TlsStreams, RefuseToWriteAfterGoodbye) {
+  auto meeting = meet();
+  run(world.context, world.clock, meeting.client.stream->say_goodbye());
+  EXPECT_TRUE(
+      run(world.context, world.clock, meeting.client.stream->write("x")).error().is(BaseError::closed));
+}
+
+TEST_P(TlsStreams, RefuseCleartextAmongTheRecords) {
+  auto pair = make_stream_pair(world.context.get_executor(), world.clock);
+  auto* wire = pair.server.get();
+  // A server whose stream we keep a hand on.
+  struct Shared final : Stream {
+    explicit Shared(Stream& to) : next(to) {}
+    asio::awaitable<Result<std::size_t>> read_some(std::span<char> b) override { return next.read_some(b); }
+    asio::awaitable<Result<void>> write(std::string_view d) override { return next.write(d); }
+    void set_deadline(SteadyTime at) override { next.set_deadline(at); }
+    void close() override { next.close(); }
+    Peer local() const override { return next.local(); }
+    Peer remote() const override { return next.remote(); }
+    Stream& next;
+  };
+  auto accepted = detail::start(world.context, tls_accept(std::make_unique<Shared>(*wire), server()));
+  TlsClientOptions options;
+  options.requirement = verified_by_pkix(kHost);
+  auto client = run(world.context, world.clock, tls_connect(std::move(pair.client), world.contexts, options));
+  settle(world.context);
+  ASSERT_NE(client.stream, nullptr);
+  ASSERT_TRUE(run(world.context, world.clock, wire->write("250 2.0.0 Ok: queued\r\n")));
+  const auto result = read(*client.stream);
+  EXPECT_TRUE(result.error().is(TlsError::protocol) || result.error().is(TlsError::version_too_low))
+      << result.error().text();
+}
+
+TEST_P(TlsStreams, FailCleanlyWhereverTheHandshakeIsCut) {
+  bool met = false;
+  for (std::size_t reads = 0; !met; ++reads) {
+    ASSERT_LT(reads, 50u);
+    Tap tap;
+    tap.cut_after_reads = reads;
+    auto meeting = world.meet(verified_by_pkix(kHost), server(), tapped(tap));
+    met = meeting.client.stream != nullptr;
+    if (meeting.client.stream != nullptr) continue;
+    EXPECT_EQ(meeting.client.failure.error, TlsError::connection_lost) << "after " << reads;
+  }
+}
+
+TEST_P(TlsStreams, KeepTheHandshakesDeadline) {
+  auto pair = make_stream_pair(world.context.get_executor(), world.clock);
+  pair.client->set_deadline(world.clock.now() + std::chrono::minutes(2));
+  TlsClientOptions options;
+  options.requirement = verified_by_pkix(kHost);
+  auto client = run(world.context, world.clock, tls_connect(std::move(pair.client), world.contexts, options));
+  EXPECT_EQ(client.failure.error, TlsError::timed_out);
+}
+
+TEST_P(TlsStreams, SurviveAStaleErrorQueue) {
+  auto meeting = meet();
+  ERR_put_error(ERR_LIB_SSL, 0, SSL_R_BAD_LENGTH, __FILE__, __LINE__);
+  ASSERT_TRUE(run(world.context, world.clock, meeting.server.stream->write("hello")));
+  ERR_put_error(ERR_LIB_SSL, 0, SSL_R_BAD_LENGTH, __FILE__, __LINE__);
+  EXPECT_EQ(run(world.context, world.clock, read_all(*meeting.client.stream, 5)), "hello");
+  ERR_clear_error();
+}
+
+TEST_P(TlsStreams, CostLittleWhileIdle) {
+  const auto in_use = [] { return mallinfo2().uordblks + mallinfo2().hblkhd; };
+  const auto context = server();
+  std::vector<Meeting> open;
+  open.reserve(110);
+  const auto meet_and_talk = [&] {
+    auto meeting = world.meet(verified_by_pkix(kHost), context);
+    ASSERT_TRUE(meeting.met());
+    for (int i = 0; i < 10; ++i) {  // in parts: the pipe in between keeps what it has grown to
+      ASSERT_TRUE(run(world.context, world.clock, meeting.client.stream->write(std::string(4'000, 'x'))));
+      run(world.context, world.clock, read_all(*meeting.server.stream, 4'000));
+    }
+    open.push_back(std::move(meeting));
+  };
+  for (int i = 0; i < 10; ++i) meet_and_talk();
+  const auto before = in_use();
+  for (int i = 0; i < 100; ++i) meet_and_talk();
+  const auto after = in_use();
+  if (after <= before) GTEST_SKIP() << "this allocator does not tell";
+  const auto each = (after - before) / 100;  // both ends and their pipe
+  RecordProperty("octets_per_pair", static_cast<int>(each));
+  EXPECT_LT(each, 96u * 1024);
+}
+
+TEST(TlsHandshake, RefusesCleartextFromThePeer) {
+  for (const char* said :
+       {"220 welcome\r\n", "250 2.0.0 Ok: queued\r\n", "HTTP/1.1 200 OK\r\n\r\n", "\0\0\0\0\0\0\0"}) {
+    auto server = ScriptedStream::raw({std::string(said) + std::string(100, 'x')});
+    TlsWorld world;
+    TlsClientOptions options;
+    options.requirement.level = TlsLevel::opportunistic;
+    auto client = run(world.context, tls_connect(server.stream(), world.contexts, options));
+    EXPECT_EQ(client.stream, nullptr);
+    EXPECT_TRUE(client.failure);
+    EXPECT_NE(client.failure.error, TlsError::connection_lost);
+    EXPECT_TRUE(server.closed());
+  }
+}
+
+// What a peer of ours might try on the server: both driven without streams.
+struct RawClient {
+  explicit RawClient(const TlsServerContext& server) {
+    context = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION);
+    connect(server);
+  }
+  ~RawClient() {
+    SSL_SESSION_free(session);
+    drop();
+    SSL_CTX_free(context);
+  }
+  void drop() {
+    SSL_free(client);
+    SSL_free(peer);
+  }
+  void connect(const TlsServerContext& server) {
+    client = SSL_new(context);
+    peer = SSL_new(server.get());
+    BIO *a = nullptr, *b = nullptr;
+    BIO_new_bio_pair(&a, 0, &b, 0);
+    SSL_set_bio(client, a, a);
+    SSL_set_bio(peer, b, b);
+    SSL_set_connect_state(client);
+    SSL_set_accept_state(peer);
+    if (session != nullptr) SSL_set_session(client, session);
+    for (int i = 0; i < 10; ++i) {
+      SSL_do_handshake(client);
+      SSL_do_handshake(peer);
+    }
+    ERR_clear_error();
+  }
+  SSL_CTX* context;
+  SSL *client, *peer;
+  SSL_SESSION* session = nullptr;
+};
+
+TEST(TlsServer, ResumesNothing) {
+  const auto server = server_with(TlsWorld::authority().leaf_for(kHost));
+  RawClient raw(*server);
+  ASSERT_TRUE(SSL_is_init_finished(raw.client));
+  raw.session = SSL_get1_session(raw.client);
+  raw.drop();
+  raw.connect(*server);
+  ASSERT_TRUE(SSL_is_init_finished(raw.client));
+  EXPECT_FALSE(SSL_session_reused(raw.client));
+}
+
+TEST(TlsServer, RefusesARenegotiation) {
+  const auto server = server_with(TlsWorld::authority().leaf_for(kHost));
+  RawClient raw(*server);
+  ASSERT_TRUE(SSL_is_init_finished(raw.client));
+  ASSERT_EQ(SSL_renegotiate(raw.client), 1);
+  char octet = 0;
+  for (int i = 0; i < 10; ++i) {
+    SSL_do_handshake(raw.client);
+    SSL_read(raw.peer, &octet, 1);
+  }
+  EXPECT_EQ(SSL_total_renegotiations(raw.peer), 0);
+  EXPECT_EQ(SSL_num_renegotiations(raw.peer), 0);
+  ERR_clear_error();
+}
+
+}  // namespace
+}  // namespace holdfast
