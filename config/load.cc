@@ -194,7 +194,7 @@ Loaded load_settings(const LoadInput& input) {
                                   [](const Diagnostic& error) { return error.key.empty(); });
   if (!unread) {
     apply_all(loading);
-    read_secrets(loading);
+    if (input.secrets) read_secrets(loading);
     derive_settings(loading);
     cross_check(loading);
   }

@@ -23,6 +23,7 @@ struct LoadInput {
   std::filesystem::path file;
   std::map<std::string, std::string> environment;  // only HOLDFAST_… is looked at
   std::chrono::sys_days today;                     // for exceptions
+  bool secrets = true;  // false: files with secrets are not opened; for commands that need none of them
 };
 
 // One key that was set, or an element of an array. `section` and `index` as in the schema.

@@ -43,7 +43,7 @@ class ConfigDirectory {
   }
   Loaded load_again(std::map<std::string, std::string> environment = {}) const {
     using namespace std::chrono;
-    return load_settings({file(), std::move(environment), sys_days(2026y / November / 21)});
+    return load_settings({file(), std::move(environment), sys_days(2026y / November / 21), true});
   }
 
   // The messages without the directory: "holdfast.toml:3:1: …"

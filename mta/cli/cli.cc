@@ -1,0 +1,241 @@
+#include "mta/cli/cli.h"
+
+#include <CLI/CLI.hpp>
+
+#include "mta/cli/command_info.h"
+#include "mta/cli/config_commands.h"
+#include "mta/cli/relay_commands.h"
+#include "mta/cli/user_commands.h"
+#include "mta/service.h"
+
+namespace holdfast {
+namespace {
+
+using Run = std::function<int()>;
+
+// What options are parsed into, and the command that was chosen.
+struct Parsed {
+  CommonOptions common;
+  QueueOptions queue;
+  UserOptions user;
+  std::string id, domain, shell;
+  std::string day = "today";
+  bool origin = false, markdown = false, ready = false;
+  Run run;
+};
+
+CommandInfo describe(const CLI::App& app) {
+  CommandInfo info;
+  info.name = app.get_name();
+  info.description = app.get_description();
+  for (const CLI::Option* option : app.get_options()) {
+    OptionInfo out;
+    for (const std::string& name : option->get_snames()) out.names.push_back("-" + name);
+    for (const std::string& name : option->get_lnames()) out.names.push_back("--" + name);
+    const bool flag = option->get_items_expected_max() == 0;
+    if (!flag)
+      out.value =
+          out.names.empty() && option->get_type_name().empty() ? option->get_name() : option->get_type_name();
+    out.description = option->get_description();
+    out.is_file = out.value == "FILE" || out.value == "DIR" || out.value == "SOCKET";
+    out.required = option->get_required();
+    info.options.push_back(std::move(out));
+  }
+  for (const CLI::App* child : app.get_subcommands([](const CLI::App*) { return true; }))
+    info.commands.push_back(describe(*child));
+  return info;
+}
+
+// Builds the tree. Each leaf stores what to run; nothing runs while parsing.
+class Tree {
+ public:
+  Tree(CLI::App& root, Parsed& parsed) : root_(root), p_(parsed) {
+    root_.require_subcommand(1);
+    service();
+    config();
+    queue();
+    policy();
+    users();
+    documents();
+  }
+
+ private:
+  CLI::App* leaf(CLI::App& parent, const char* name, const char* what, Run run) {
+    CLI::App* command = parent.add_subcommand(name, what);
+    command->callback([this, run = std::move(run)] { p_.run = run; });
+    return command;
+  }
+  CLI::App* with_config(CLI::App* command) {
+    command
+        ->add_option("-c,--config", p_.common.config,
+                     std::string("the configuration; default ") + kDefaultConfig)
+        ->type_name("FILE");
+    return command;
+  }
+  CLI::App* with_json(CLI::App* command) {
+    command->add_flag("--json", p_.common.json, "JSON lines");
+    return command;
+  }
+  // Commands that talk to the running relay.
+  CLI::App* with_relay(CLI::App* command) {
+    with_config(command)
+        ->add_option("--socket", p_.common.socket, "the admin socket, instead of the configuration's")
+        ->type_name("SOCKET");
+    return with_json(command);
+  }
+  CLI::App& group(const char* name, const char* what) {
+    CLI::App* command = root_.add_subcommand(name, what);
+    command->require_subcommand(1);
+    return *command;
+  }
+
+  void service() {
+    with_config(leaf(root_, "serve", "runs the relay; SIGTERM drains, SIGHUP reloads", [this] {
+      ServeOptions options;
+      options.config_file = p_.common.config;
+      return run_service(options);
+    }));
+    CLI::App* health = with_relay(leaf(root_, "health", "is the relay alive, or with --ready able to work",
+                                       [this] { return relay_health(p_.common, p_.ready); }));
+    health->add_flag("--ready", p_.ready, "also: store writable, resolver answers, listeners up");
+    with_relay(
+        leaf(root_, "status", "one page of the relay's state", [this] { return relay_status(p_.common); }));
+    with_relay(leaf(root_, "reload", "reads the configuration again, as SIGHUP does",
+                    [this] { return relay_reload(p_.common); }));
+  }
+
+  void config() {
+    CLI::App& config = group("config", "the configuration");
+    with_json(with_config(leaf(config, "check", "finds every mistake, with its line and what mends it",
+                               [this] { return config_check(p_.common); })));
+    CLI::App* show = with_config(leaf(config, "show", "the effective values; secrets are masked",
+                                      [this] { return config_show(p_.common, p_.origin); }));
+    show->add_flag("--origin", p_.origin, "where each value came from");
+    CLI::App* reference = with_config(leaf(config, "reference", "every key with its default and what it does",
+                                           [this] { return config_reference(p_.markdown); }));
+    reference->add_flag("--markdown", p_.markdown, "as a table for the README");
+  }
+
+  void add_filters(CLI::App* command) {
+    command->add_option("--to", p_.queue.to, "recipient holds this text")->type_name("TEXT");
+    command->add_option("--from", p_.queue.from, "sender holds this text")->type_name("TEXT");
+    command->add_option("--user", p_.queue.user, "submitted by this user")->type_name("NAME");
+    command->add_option("--older", p_.queue.older, "accepted longer ago than this, such as 2h")
+        ->type_name("TIME");
+    command->add_option("--error", p_.queue.error, "last reason holds this text")->type_name("TEXT");
+    command->add_option("--state", p_.queue.state, "queued, deferred, active, held, …")->type_name("STATE");
+    command->add_option("--limit", p_.queue.limit, "at most so many recipients")->type_name("N");
+  }
+
+  void queue() {
+    CLI::App& queue = group("queue", "messages that wait");
+    add_filters(with_relay(
+        leaf(queue, "list", "one line per recipient", [this] { return queue_list(p_.common, p_.queue); })));
+    CLI::App* show = with_relay(leaf(queue, "show", "one message, its recipients and its history",
+                                     [this] { return queue_show(p_.common, p_.id); }));
+    show->add_option("ID", p_.id, "queue id")->required()->type_name("");
+    const std::pair<const char*, const char*> changes[] = {
+        {"retry", "tries again at once"},
+        {"hold", "keeps back until released"},
+        {"release", "lets go what was held"},
+        {"bounce", "gives up and tells the sender"},
+        {"remove", "drops without a word to the sender"},
+    };
+    for (const auto& [name, what] : changes) {
+      const std::string change = name;
+      CLI::App* command = with_relay(
+          leaf(queue, name, what, [this, change] { return queue_change(p_.common, change, p_.queue); }));
+      command->add_option("ID", p_.queue.ids, "queue ids; or filters")->type_name("");
+      add_filters(command);
+      command->add_flag("--all", p_.queue.all, "every message");
+      command->add_flag("--yes", p_.queue.yes, "do not ask");
+    }
+    CLI::App& destination = group("destination", "where mail goes");
+    with_relay(leaf(destination, "list", "state of each destination, and why it waits",
+                    [this] { return destination_list(p_.common); }));
+  }
+
+  void policy() {
+    CLI::App& sts = group("sts", "MTA-STS policies");
+    CLI::App* show =
+        with_relay(leaf(sts, "show", "cached policies", [this] { return sts_show(p_.common, p_.domain); }));
+    show->add_option("DOMAIN", p_.domain, "only this domain")->type_name("");
+    CLI::App* refresh = with_relay(leaf(sts, "refresh", "fetches the policy now, also of a domain never seen",
+                                        [this] { return sts_refresh(p_.common, p_.domain); }));
+    refresh->add_option("DOMAIN", p_.domain, "a recipient domain")->required()->type_name("");
+    CLI::App& tlsrpt = group("tlsrpt", "TLS reports");
+    CLI::App* preview = with_relay(leaf(tlsrpt, "preview", "the day's reports as they would go out",
+                                        [this] { return tlsrpt_preview(p_.common, p_.day, p_.domain); }));
+    preview->add_option("--day", p_.day, "today or YYYY-MM-DD (UTC)")->type_name("DAY");
+    preview->add_option("--domain", p_.domain, "only this policy domain")->type_name("DOMAIN");
+  }
+
+  CLI::App* user_command(CLI::App& user, const char* name, const char* what, Run run) {
+    CLI::App* command = with_config(leaf(user, name, what, std::move(run)));
+    command->add_option("NAME", p_.user.name, "the user's name")->required()->type_name("");
+    return command;
+  }
+
+  void users() {
+    CLI::App& user = group("user", "who may submit");
+    CLI::App* add =
+        user_command(user, "add", "adds a user; the password comes from a terminal, standard input or a file",
+                     [this] { return user_add(p_.common, p_.user); });
+    add->add_option("--sender", p_.user.senders,
+                    "may send as: a@b.example, @b.example, @.b.example or *; may be repeated")
+        ->required()
+        ->type_name("PATTERN");
+    add->add_option("--messages", p_.user.messages, "messages, such as 2000/h")->type_name("RATE");
+    add->add_option("--recipients", p_.user.recipients, "recipients, such as 20000/d")->type_name("RATE");
+    add->add_flag("--tls-required-no", p_.user.tls_required_no, "may send `TLS-Required: No`");
+    with_json(with_config(leaf(user, "list", "all users", [this] { return user_list(p_.common); })));
+    CLI::App* passwd = user_command(user, "passwd", "changes the password",
+                                    [this] { return user_passwd(p_.common, p_.user); });
+    for (CLI::App* command : {add, passwd})
+      command->add_option("--password-file", p_.user.password_file, "its first line is the password")
+          ->type_name("FILE");
+    user_command(user, "remove", "removes a user", [this] { return user_remove(p_.common, p_.user); });
+    CLI::App* suspend = user_command(user, "suspend", "lets a user log in no more",
+                                     [this] { return user_suspend(p_.common, p_.user); });
+    suspend->add_flag("--resume", p_.user.resume, "lets the user log in again");
+  }
+
+  void documents() {
+    CLI::App* completion = leaf(root_, "completion", "prints completions for bash, zsh or fish", [this] {
+      const std::string script = completion_script(describe(root_), p_.shell);
+      if (script.empty())
+        return complain("\"" + printable(p_.shell) + "\" is none of bash, zsh, fish"), exit_code::usage;
+      return print(script), exit_code::yes;
+    });
+    completion->add_option("SHELL", p_.shell, "bash, zsh or fish")->required()->type_name("");
+    leaf(root_, "man", "prints the manual page",
+         [this] { return print(manual_page(describe(root_), HOLDFAST_VERSION)), exit_code::yes; });
+    leaf(root_, "version", "prints the version",
+         [] { return print("holdfast " HOLDFAST_VERSION "\n"), exit_code::yes; });
+  }
+
+  CLI::App& root_;
+  Parsed& p_;
+};
+
+}  // namespace
+
+int run_command_line(int argc, const char* const* argv) {
+  Parsed parsed;
+  CLI::App root(
+      "a sending mail server that never sends with less protection than the recipient's domain asks for",
+      "holdfast");
+  const Tree tree(root, parsed);
+  try {
+    root.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    // Help is an answer; everything else is a wrong command line.
+    return root.exit(error) == 0 ? exit_code::yes : exit_code::usage;
+  }
+  const int code = parsed.run();
+  if (std::fflush(stdout) != 0)
+    return exit_code::try_again;  // a full disk or a closed pipe: the answer was not given
+  return code;
+}
+
+}  // namespace holdfast

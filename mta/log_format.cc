@@ -1,0 +1,153 @@
+#include "mta/log_format.h"
+
+#include <fmt/format.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+namespace holdfast {
+namespace {
+
+constexpr int log_schema = 1;
+constexpr std::size_t hmac_digits = 16;  // 64 bits: no two addresses of a relay's life meet by chance
+
+std::string clock_time(WallTime at) {
+  const auto ms = std::chrono::floor<std::chrono::milliseconds>(at);
+  const std::chrono::hh_mm_ss time(ms - std::chrono::floor<std::chrono::days>(ms));
+  return fmt::format("{:02}:{:02}:{:02}.{:03}", time.hours().count(), time.minutes().count(),
+                     time.seconds().count(), time.subseconds().count());
+}
+
+// The end of the JSON value that begins at `at`: behind its quote, brace or last character.
+std::size_t value_end(const std::string& json, std::size_t at) {
+  int depth = 0;
+  bool in_string = false;
+  for (std::size_t i = at; i < json.size(); ++i) {
+    const char c = json[i];
+    if (in_string) {
+      if (c == '\\') {
+        ++i;
+      } else if (c == '"') {
+        in_string = false;
+      }
+      continue;
+    }
+    if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      ++depth;
+    } else if (c == '}' || c == ']') {
+      --depth;
+    } else if (c == ',' && depth == 0) {
+      return i;
+    }
+  }
+  return json.size();
+}
+
+// A string's quotes go where nothing in it needs them.
+std::string_view bare(std::string_view value) {
+  if (value.size() < 3 || value.front() != '"') return value;
+  const auto inner = value.substr(1, value.size() - 2);
+  return inner.find_first_of(" \\=\"{}") == std::string_view::npos ? inner : value;
+}
+
+void append_as_text(std::string& out, const std::string& json) {
+  for (std::size_t at = 0; at < json.size();) {
+    const std::size_t key_end = json.find("\":", at);
+    if (key_end == std::string::npos) return;
+    const std::size_t end = value_end(json, key_end + 2);
+    out += ' ';
+    out.append(json, at + 1, key_end - at - 1);
+    out += '=';
+    out += bare(std::string_view(json).substr(key_end + 2, end - key_end - 2));
+    at = end + 1;
+  }
+}
+
+// The text without its quotes, escaped.
+std::string escaped(std::string_view text) {
+  Fields one;
+  one.add("t", text);
+  return one.json().substr(5, one.json().size() - 6);  // "t":"…"
+}
+
+std::string hmac_of(std::string_view key, std::string_view text) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned size = 0;
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+       reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest, &size);
+  std::string out;
+  for (unsigned i = 0; i < size && out.size() < hmac_digits; ++i) out += fmt::format("{:02x}", digest[i]);
+  return out;
+}
+
+// The first character of an escaped local part, when it is a plain one; the rest is nobody's business.
+std::string_view first_letter(std::string_view local) {
+  const auto first = local.empty() ? '\\' : local.front();
+  return first > ' ' && first < 0x7f && first != '\\' ? local.substr(0, 1) : std::string_view();
+}
+
+std::string hidden(std::string_view address, LogAddresses how, std::string_view key) {
+  if (address.empty() || address == "<>") return std::string(address);
+  const auto at = address.rfind('@');
+  const auto local = address.substr(0, at);
+  const auto domain = at == std::string_view::npos ? std::string_view() : address.substr(at);
+  if (how == LogAddresses::hmac) return hmac_of(key, address) + std::string(domain);
+  return std::string(first_letter(local)) + "***" + std::string(domain);
+}
+
+}  // namespace
+
+const char* name(LogLevel level) {
+  switch (level) {
+    case LogLevel::trace: return "trace";
+    case LogLevel::debug: return "debug";
+    case LogLevel::info: return "info";
+    case LogLevel::warning: return "warning";
+    case LogLevel::error: return "error";
+  }
+  return "error";
+}
+
+std::string log_timestamp(WallTime at) {
+  const std::chrono::year_month_day date(std::chrono::floor<std::chrono::days>(at));
+  return fmt::format("{:04}-{:02}-{:02}T{}Z", static_cast<int>(date.year()),
+                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), clock_time(at));
+}
+
+std::string json_event(WallTime at, std::string_view event, const std::string& fields) {
+  return fmt::format("{{\"ts\":\"{}\",\"event\":\"{}\",\"schema\":{}{}{}}}", log_timestamp(at),
+                     escaped(event), log_schema, fields.empty() ? "" : ",", fields);
+}
+
+std::string json_diagnostic(WallTime at, LogLevel level, std::string_view text, const std::string& fields) {
+  return fmt::format("{{\"ts\":\"{}\",\"level\":\"{}\",\"text\":\"{}\"{}{}}}", log_timestamp(at), name(level),
+                     escaped(text), fields.empty() ? "" : ",", fields);
+}
+
+std::string text_event(WallTime at, std::string_view event, const std::string& fields) {
+  std::string line = fmt::format("{} {}", clock_time(at), escaped(event));
+  append_as_text(line, fields);
+  return line;
+}
+
+std::string text_diagnostic(WallTime at, LogLevel level, std::string_view text, const std::string& fields) {
+  std::string line = fmt::format("{} {}: {}", clock_time(at), name(level), escaped(text));
+  append_as_text(line, fields);
+  return line;
+}
+
+std::string apply_addresses(const Fields& fields, LogAddresses how, std::string_view key) {
+  if (how == LogAddresses::full || fields.addresses().empty()) return fields.json();
+  const std::string_view json = fields.json();
+  std::string out;
+  std::size_t done = 0;
+  for (const Fields::Span& span : fields.addresses()) {
+    out += json.substr(done, span.begin - done);
+    out += hidden(json.substr(span.begin, span.end - span.begin), how, key);
+    done = span.end;
+  }
+  return out += json.substr(done);
+}
+
+}  // namespace holdfast
