@@ -53,10 +53,10 @@ class SqliteUnderTest final : public StoreUnderTest {
   FakeClock& clock() override { return clock_; }
   bool durable() const override { return true; }
   void reopen() override {
-    run_to_end(store_->close());
-    store_.reset();
-    store_ = SqliteStore::open(options_, clock_, log_, metrics_).value();
+    shut();
+    reopen_closed();
   }
+  void reopen_closed() { store_ = SqliteStore::open(options_, clock_, log_, metrics_).value(); }
   void shut() {
     run_to_end(store_->close());
     store_.reset();
