@@ -12,6 +12,11 @@ constexpr std::size_t kMostGoodbyes = 50;
 
 }  // namespace
 
+bool is_ipv6(const IpBytes& ip) {
+  static constexpr std::array<std::uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  return !std::equal(kMapped.begin(), kMapped.end(), ip.begin());
+}
+
 ConnectionPool::ConnectionPool(Executor executor, Clock& clock, ConnectionBudget& budget,
                                std::function<void(std::string)> on_bug)
     : clock_(clock),

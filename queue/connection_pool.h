@@ -30,6 +30,9 @@ struct ConnectionKey {
   auto operator<=>(const ConnectionKey&) const = default;
 };
 
+// Not an IPv4 address in its mapped form.
+bool is_ipv6(const IpBytes& ip);
+
 struct TlsSummary;
 
 struct Connection {

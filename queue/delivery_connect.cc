@@ -44,6 +44,7 @@ asio::awaitable<OpenResult> open_connection(Connector& connector, Clock& clock, 
     auto handshake = co_await tls_connect(std::move(stream), request.contexts, options);
     if (!handshake.stream) {
       result.tls_failure = handshake.failure;
+      result.evidence = std::move(handshake.evidence);
       co_return result;
     }
     result.evidence = handshake.stream->evidence();

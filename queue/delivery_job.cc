@@ -19,11 +19,6 @@ constexpr unsigned kMostConnections = 20;
 // RFC 8461 does not bound it: an unknown policy holds a message up for so long (protocol.md).
 constexpr Duration kUnknownPolicyWait = std::chrono::minutes(30);
 
-bool is_v6(const IpBytes& ip) {
-  static constexpr std::array<std::uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-  return !std::equal(kMapped.begin(), kMapped.end(), ip.begin());
-}
-
 TlsVersion version_of(const std::string& text) {
   if (text == "1.3") return TlsVersion::tls13;
   return text == "1.2" ? TlsVersion::tls12 : TlsVersion::none;
@@ -39,6 +34,14 @@ std::optional<IpBytes> address_literal(std::string_view domain) {
                                               [](char a, char b) { return (a | 0x20) == (b | 0x20); });
   if (v6) inner.remove_prefix(tag.size());
   return parse_ip(inner);
+}
+
+// DNS is sure that none has one.
+bool all_without_address(const TlsPlan& plan) {
+  return std::all_of(plan.mx.begin(), plan.mx.end(), [](const MxPlan& mx) {
+    return mx.finding == PlanFinding::address_unknown &&
+           (mx.addresses.status == DnsStatus::no_data || mx.addresses.status == DnsStatus::nx_domain);
+  });
 }
 
 }  // namespace
@@ -246,7 +249,7 @@ asio::awaitable<void> DeliveryJob::try_hop(Hop hop) {
   }
   for (const Candidate& c : candidates) {
     if (!pending() || cancelled_) break;
-    if (!any_for(is_v6(c.ip))) continue;
+    if (!any_for(is_ipv6(c.ip))) continue;
     co_await try_address(hop, plan, c, false);
     co_await look_for_cancellation();
   }
@@ -293,7 +296,15 @@ bool DeliveryJob::look_at_plan(const TlsPlan& plan, const Hop& hop, std::vector<
     if (tls_.requiretls && mx.finding == PlanFinding::not_authenticated) continue;
     note(std::move(v));
   }
-  if (only_unauthenticated && tls_.requiretls) {
+  const bool nowhere = !plan.mx.empty() && !plan.sts && !grant_.route && all_without_address(plan);
+  if (nowhere) {
+    Verdict v = own_verdict(Verdict::Kind::permanent, "5.4.4",
+                            "no mail server of " + hop.name.text() + " has an address");
+    v.stage = "dns";
+    for (InHand& m : messages_)
+      for (Item& item : m.items)
+        if (!item.done) settle(m, item, v);
+  } else if (only_unauthenticated && tls_.requiretls) {
     Verdict v = mx_refused(plan.mx.front(), tls_);
     v.kind = Verdict::Kind::permanent;
     v.status = "5.7.10";
@@ -338,7 +349,7 @@ ConnectionKey DeliveryJob::key_for(const Hop& hop, Candidate where) const {
   std::vector<const SourceSettings*> fitting;
   for (const auto& source : settings().sources) {
     const auto ip = parse_ip(source.address);
-    if (ip && is_v6(*ip) == is_v6(where.ip)) fitting.push_back(&source);
+    if (ip && is_ipv6(*ip) == is_ipv6(where.ip)) fitting.push_back(&source);
   }
   if (!fitting.empty())
     key.source = fitting[std::hash<std::string>()(grant_.destination) % fitting.size()]->address;
@@ -370,7 +381,7 @@ asio::awaitable<void> DeliveryJob::try_address(const Hop& hop, const TlsPlan& pl
   const MxPlan& mx = *where.mx;
   const ConnectionKey key = key_for(hop, where);
   for (;;) {
-    if (!pending() || !any_for(is_v6(where.ip))) co_return;
+    if (!pending() || !any_for(is_ipv6(where.ip))) co_return;
     std::unique_ptr<Connection> connection = pool_.take(key, mx.requirement);
     const bool reused = connection != nullptr;
     if (!reused) {
@@ -414,10 +425,11 @@ asio::awaitable<std::unique_ptr<Connection>> DeliveryJob::open(const Hop& hop, c
   ++opened_;
   OpenRequest first = request;
   OpenResult opened = co_await open_connection(context_.connector, context_.clock, std::move(first));
-  auto tls = account(hop, plan, mx, opened, context_.clock.now() - began, key);
   co_await look_for_cancellation();
+  if (cancelled_) co_return nullptr;  // what broke was broken by us: nothing to report
+  auto tls = account(hop, plan, mx, opened, context_.clock.now() - began, key);
   const bool tls_failed = !opened.connection && opened.tls_failure;
-  if (tls_failed && mx.requirement.cleartext_allowed && !key.implicit_tls && !cancelled_) {
+  if (tls_failed && mx.requirement.cleartext_allowed && !key.implicit_tls) {
     // Once more in clear on a new connection; the planner allows it, and the failure is recorded.
     request.in_clear = true;
     ++opened_;

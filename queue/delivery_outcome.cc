@@ -32,6 +32,8 @@ bool has_policy(const MxPlan& mx, Type type) {
 // What failed under this policy; none: the session was a success for it.
 TlsFailure failure_under(const AppliedPolicy& policy, const MxPlan& mx, const SessionFacts& facts) {
   const TlsEvidence& e = facts.evidence;
+  // The session itself met the policy: what is missing is the sender's demand.
+  if (facts.failure.error == TlsError::requiretls_missing) return {};
   const TlsError error = facts.failure.error;
   const bool both = has_policy(mx, Type::sts) && has_policy(mx, Type::tlsa);
   switch (policy.type) {

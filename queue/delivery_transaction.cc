@@ -6,6 +6,8 @@
 #include "queue/delivery_job.h"
 #include "smtp/base/base_error.h"
 #include "smtp/base/notifier.h"
+#include "smtp/wire/content_check.h"
+#include "smtp/wire/wire_error.h"
 
 namespace holdfast {
 namespace {
@@ -17,10 +19,28 @@ constexpr Duration kPermitTime = std::chrono::seconds(30);
 // A rate limit is waited out in place for so long at the most.
 constexpr Duration kWaitForRate = std::chrono::seconds(2);
 
-bool is_v6(const Peer& peer) { return peer.text().find(':') != std::string::npos; }
-
 bool too_many_recipients(const RecipientResult& r) {
-  return r.stage == Stage::rcpt && (r.reply.code == 452 || r.reply.code == 552);
+  return r.stage == Stage::rcpt && r.reply.code == 452;  // the session turns a 552 that means this into 452
+}
+
+bool is_wire_error(const Error& error) {
+  return error.code.category() == EnumCategory<WireError>::instance();
+}
+
+// Stored content that breaks the rules of the wire (a bare CR or LF, NUL): no server may get it (RFC 5321
+// section 2.3.8). Looked at only when a conversation broke in such terms, which may as well be the peer's
+// fault.
+asio::awaitable<bool> unsendable(Store& store, QueueId id) {
+  auto body = co_await store.open_body(id);
+  if (!body) co_return false;
+  ContentCheck check;
+  for (;;) {
+    auto chunk = co_await (*body)->next();
+    if (!chunk || chunk->empty()) break;
+    check.feed(*chunk);
+  }
+  check.finish();
+  co_return check.violation().has_value();
 }
 
 bool damaged(const Error& error) { return error.is(StoreError::damaged) || error.is(StoreError::not_found); }
@@ -49,7 +69,7 @@ bool DeliveryJob::any_for(bool v6) const {
 std::vector<DeliveryJob::Item*> DeliveryJob::eligible(InHand& message, const Connection& connection) {
   const std::size_t told = connection.session->extensions().rcpt_max;
   const std::size_t most = told == 0 ? kRecipientsPerTransaction : std::min(told, kRecipientsPerTransaction);
-  const bool v6 = is_v6(connection.session->remote());
+  const bool v6 = is_ipv6(connection.key.ip);
   std::vector<Item*> out;
   for (Item& item : message.items) {
     if (item.done || item.answered_at == visit_ || item.only_v6.value_or(v6) != v6) continue;
@@ -115,7 +135,7 @@ asio::awaitable<void> DeliveryJob::transaction(Connection& connection, InHand& m
     // The extensions are those after TLS, where the requirement asks for TLS.
     if (auto v = unmet_extension(meta, item->recipient.address, size, connection.session->extensions())) {
       v->mx = connection.key.mx;
-      v->ip = connection.session->remote().text();
+      v->ip = ip_text(connection.key.ip);
       v->tls = tls_now_;
       item->answered_at = visit_;
       ++answers_;
@@ -148,6 +168,30 @@ asio::awaitable<void> DeliveryJob::transaction(Connection& connection, InHand& m
     set_aside(message, *result.broken);
     co_return;
   }
+  if (result.broken && connection.session->usable()) {
+    // Nothing was said: the message holds what this server cannot be told.
+    for (Item* item : going) {
+      Verdict v = own_verdict(Verdict::Kind::permanent, "5.5.4", result.broken->text());
+      v.mx = connection.key.mx;
+      v.stage = name(Stage::mail);
+      item->answered_at = visit_;
+      ++answers_;
+      reached_ = true;
+      refuse_unless_taken(*item, std::move(v), false);
+    }
+    co_return;
+  }
+  bool never = false;
+  if (result.broken && !result.in_doubt && is_wire_error(*result.broken)) {
+    never = co_await unsendable(context_.store, meta.id);
+  }
+  if (never) {
+    for (Item* item : going)
+      settle(message, *item,
+             own_verdict(Verdict::Kind::permanent, "5.6.0",
+                         "the content cannot be sent: " + result.broken->text()));
+    co_return;
+  }
   result.recipients.resize(going.size());
   const bool any_taken =
       std::any_of(result.recipients.begin(), result.recipients.end(),
@@ -170,9 +214,9 @@ asio::awaitable<void> DeliveryJob::transaction(Connection& connection, InHand& m
 // What a reply means for a recipient.
 void DeliveryJob::answer(const Connection& connection, InHand& message, Item& item,
                          const RecipientResult& result, bool taken_before, bool any_taken) {
-  Verdict v = verdict_of(result, taken_before);
+  Verdict v = verdict_of(result);
   v.mx = connection.key.mx;
-  v.ip = connection.session->remote().text();
+  v.ip = ip_text(connection.key.ip);
   v.tls = tls_now_;
   v.next_hop_speaks_dsn = connection.session->extensions().dsn;
   ++answers_;
@@ -201,7 +245,7 @@ void DeliveryJob::answer(const Connection& connection, InHand& message, Item& it
   const auto enhanced = result.reply.enhanced();
   if (enhanced && enhanced->subject == 7 && !item.only_v6 && other_family_left(connection)) {
     // Many sites trust one family less than the other: ask the other before the bounce.
-    item.only_v6 = !is_v6(connection.session->remote());
+    item.only_v6 = !is_ipv6(connection.key.ip);
     return refuse_unless_taken(item, std::move(v), false);
   }
   settle(message, item, std::move(v));
@@ -213,7 +257,7 @@ void DeliveryJob::unanswered(const Connection& connection, InHand& message, Item
   const Error error = result.broken ? *result.broken : Error(BaseError::closed, "no answer");
   Verdict v = result.in_doubt ? in_doubt(error) : broken_session(error, Stage::body);
   v.mx = connection.key.mx;
-  v.ip = connection.session->remote().text();
+  v.ip = ip_text(connection.key.ip);
   v.tls = tls_now_;
   last_reply_ = v.text;
   if (result.in_doubt) {
@@ -227,11 +271,9 @@ void DeliveryJob::unanswered(const Connection& connection, InHand& message, Item
 
 bool DeliveryJob::other_family_left(const Connection& connection) const {
   if (!candidates_) return false;
-  const bool v6 = is_v6(connection.session->remote());
+  const bool v6 = is_ipv6(connection.key.ip);
   return std::any_of(candidates_->begin(), candidates_->end(), [&](const Candidate& c) {
-    Peer peer;
-    peer.ip = c.ip;
-    return is_v6(peer) != v6;
+    return is_ipv6(c.ip) != v6;
   });
 }
 
@@ -265,7 +307,7 @@ void DeliveryJob::set_aside(InHand& message, const Error& error) {
 
 void DeliveryJob::remember_attempt(InHand& message, const Connection& connection, const std::string& what) {
   Fields detail;
-  detail.add("mx", connection.key.mx).add("ip", connection.session->remote().text());
+  detail.add("mx", connection.key.mx).add("ip", ip_text(connection.key.ip));
   if (tls_now_) add_tls(detail, *tls_now_);
   if (!what.empty()) detail.add("reply", sanitise(what));
   std::string transcript;

@@ -68,7 +68,7 @@ Verdict own_verdict(Verdict::Kind kind, std::string status, std::string text) {
   return v;
 }
 
-Verdict verdict_of(const RecipientResult& result, bool recipients_taken_before) {
+Verdict verdict_of(const RecipientResult& result) {
   const Reply& reply = result.reply;
   Verdict v;
   v.code = reply.code;
@@ -79,9 +79,6 @@ Verdict verdict_of(const RecipientResult& result, bool recipients_taken_before) 
   v.throttle = asks_to_slow_down(reply, result.stage);
   if (reply.accepted()) {
     v.kind = Verdict::Kind::delivered;
-  } else if (reply.code == 552 && result.stage == Stage::rcpt && recipients_taken_before) {
-    v.kind = Verdict::Kind::temporary;  // too many recipients: RFC 5321 section 4.5.3.1.10
-    v.status = "4.5.3";
   } else if (reply.permanent()) {
     v.kind = Verdict::Kind::permanent;
   } else if (!reply.temporary()) {

@@ -42,7 +42,7 @@ struct Verdict {
 };
 
 // A reply of the peer to a recipient: RCPT's own, or that of MAIL, DATA or the final dot.
-Verdict verdict_of(const RecipientResult& result, bool recipients_taken_before);
+Verdict verdict_of(const RecipientResult& result);
 // A greeting, EHLO or AUTH reply that refuses us: always temporary, another MX is tried (RFC 5321
 // section 4.2.4.1 has 4yz and 5yz there; what was said before a verified handshake must not bounce mail).
 Verdict refused_session(const Reply& reply, Stage stage);
