@@ -149,13 +149,19 @@ asio::awaitable<Result<std::string_view>> ChunkSource::next() {
     }
     chunk_ = *chunk;
     left_ = chunk_.size;
-    // Not by addition: a chunk of 2^64-1 octets must not wrap around.
-    if (rules_.hopeless(std::max(size_, left_))) rules_.look(check_, left_);
+    look_ahead();
   }
 }
 
+// A chunk of 2^64-1 octets must not wrap around.
+std::uint64_t ChunkSource::size_with_chunk() const {
+  return left_ > UINT64_MAX - size_ ? UINT64_MAX : size_ + left_;
+}
+
+void ChunkSource::look_ahead() { rules_.look(check_, size_with_chunk()); }
+
 asio::awaitable<bool> ChunkSource::drain() {
-  if (rules_.hopeless(std::max(size_, left_))) co_return false;
+  if (rules_.hopeless(size_with_chunk())) co_return false;
   while (left_ > 0) {
     if (broken_) co_return false;
     const bool pulled = co_await pull();

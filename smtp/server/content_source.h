@@ -100,7 +100,9 @@ class ChunkSource final : public BodySource {
         left_(first.size),
         rules_(limits),
         rate_(rate),
-        clock_(clock) {}
+        clock_(clock) {
+    look_ahead();
+  }
 
   asio::awaitable<Result<std::string_view>> next() override;
 
@@ -114,6 +116,9 @@ class ChunkSource final : public BodySource {
 
  private:
   asio::awaitable<bool> pull();
+  // Refuses by what the chunk announces, before it is read.
+  void look_ahead();
+  std::uint64_t size_with_chunk() const;
 
   SessionIo& io_;
   ChunkCommands& commands_;
