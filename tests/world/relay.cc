@@ -117,7 +117,7 @@ bool Relay::start() {
   process_ = std::make_unique<Process>(command);
   for (const auto* mode : {"submission", "trusted"}) {
     const auto line = wait_for_log({{"text", "listening"}, {"mode", mode}});
-    const auto endpoint = line ? endpoint_from((*line)["bind"]) : std::nullopt;
+    const auto endpoint = line ? endpoint_from((*line)["bind"] + (*line)["address"]) : std::nullopt;
     if (!endpoint) return false;
     (mode == std::string("trusted") ? trusted_ : submission_) = *endpoint;
   }

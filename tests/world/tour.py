@@ -111,7 +111,7 @@ class Relay(Program):
         while True:
             line = self.next_line(deadline)
             if line.get("text") == "listening" and line.get("mode") == "submission":
-                host, _, port = line["bind"].rpartition(":")
+                host, _, port = (line.get("bind") or line["address"]).rpartition(":")
                 return host, int(port)
 
     def wait_for_ends(self, recipients):
@@ -160,7 +160,7 @@ def tls_text(end):
         return "-"
     if not tls.get("version"):
         return "none"
-    verified = tls.get("mode") == "enforce" and tls.get("result") in ("", "ok", "none", "success", "verified", None)
+    verified = tls.get("mode") == "enforce" and tls.get("result") == "successful"
     return tls["version"] + (", verified" if verified else "")
 
 
@@ -213,7 +213,7 @@ def show(relay, domains, ends):
     for domain in domains:
         end = ends[f"info@{domain['name']}"]
         rows.append([domain["name"], "none" if domain["policy"] == "none published" else domain["policy"], end["event"],
-                     tls_text(end), f"({domain['about']}) {why_text(end)}", report_text(reports.get(domain["name"]))])
+                     tls_text(end), f"{domain['about']}:\n{why_text(end)}", report_text(reports.get(domain["name"]))])
     print()
     print_table(["domain", "policy", "result", "over TLS", "why", "TLS-RPT"], rows)
     print()
