@@ -92,6 +92,7 @@ Certificate certify(const CertificateSpec& spec, EVP_PKEY* key, X509* issuer, EV
   add_extension(x, issuer, NID_basic_constraints, ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
   add_extension(x, issuer, NID_key_usage, ca ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature");
   add_extension(x, issuer, NID_subject_key_identifier, "hash");
+  if (issuer != x) add_extension(x, issuer, NID_authority_key_identifier, "keyid");
   if (!ca) add_extension(x, issuer, NID_ext_key_usage, "serverAuth");
   std::string names;
   for (const auto& name : spec.dns_names) names += (names.empty() ? "DNS:" : ",DNS:") + name;

@@ -97,6 +97,23 @@ TEST_P(WorldHttps, DripsTheBody) {
   EXPECT_EQ(fetch(kHost, "0.5").code, 28);
 }
 
+TEST_P(WorldHttps, KeepsWhatIsPosted) {
+  HttpReply created;
+  created.status = 201;
+  world_.https().serve("reports.test", created);
+  const auto port = std::to_string(world_.https_port());
+  const auto end = run_process(
+      {"curl", "-sS", GetParam(), "--max-time", "10", "--cacert", world_.ca_file().string(), "--resolve",
+       "reports.test:" + port + ":127.0.0.1", "-H", "Content-Type: application/tlsrpt+gzip", "--data-binary",
+       std::string(70000, 'z'), "-w", "%{http_code}", "https://reports.test:" + port + "/in"});
+  EXPECT_EQ(end.out, "201") << end.err;
+  const auto requests = world_.https().requests("reports.test");
+  ASSERT_EQ(requests.size(), 1u);
+  EXPECT_EQ(requests[0].method, "POST");
+  EXPECT_EQ(requests[0].path, "/in");
+  EXPECT_EQ(requests[0].body, std::string(70000, 'z'));
+}
+
 INSTANTIATE_TEST_SUITE_P(Protocols, WorldHttps, testing::Values("--http2", "--http1.1"),
                          [](const auto& test) { return test.param == "--http2" ? "Http2" : "Http11"; });
 
