@@ -1,4 +1,4 @@
-// config/schema_values.h — what may stand in the texts and lists of the configuration. For schema.cc.
+// config/schema_values.h — what may stand in the texts and lists of the configuration. For schema_*.cc.
 //
 // check_…: what is wrong with a text, or "". read_…: the same, and the value. Each message says what to
 // write.

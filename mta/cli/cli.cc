@@ -4,6 +4,7 @@
 
 #include "mta/cli/command_info.h"
 #include "mta/cli/config_commands.h"
+#include "mta/cli/init_command.h"
 #include "mta/cli/relay_commands.h"
 #include "mta/cli/user_commands.h"
 #include "mta/service.h"
@@ -18,6 +19,7 @@ struct Parsed {
   CommonOptions common;
   QueueOptions queue;
   UserOptions user;
+  InitOptions init;
   std::string id, domain, shell;
   std::string day = "today";
   bool origin = false, markdown = false, ready = false;
@@ -95,6 +97,7 @@ class Tree {
       options.config_file = p_.common.config;
       return run_service(options);
     }));
+    init();
     CLI::App* health = with_relay(leaf(root_, "health", "is the relay alive, or with --ready able to work",
                                        [this] { return relay_health(p_.common, p_.ready); }));
     health->add_flag("--ready", p_.ready, "also: store writable, resolver answers, listeners up");
@@ -102,6 +105,29 @@ class Tree {
         leaf(root_, "status", "one page of the relay's state", [this] { return relay_status(p_.common); }));
     with_relay(leaf(root_, "reload", "reads the configuration again, as SIGHUP does",
                     [this] { return relay_reload(p_.common); }));
+  }
+
+  void init() {
+    CLI::App* init =
+        leaf(root_, "init", "writes a first configuration, a user and DKIM keys; prints the DNS to publish",
+             [this] { return init_directory(p_.init); });
+    init->add_option("DIR", p_.init.directory, "for the configuration, such as /etc/holdfast")
+        ->required()
+        ->type_name("");
+    init->add_option("--hostname", p_.init.hostname, "the relay's EHLO name")->type_name("NAME");
+    init->add_option("--organization", p_.init.organization, "as TLS reports name it")->type_name("TEXT");
+    const auto repeated = [&](const char* name, std::vector<std::string>& into, const char* what,
+                              const char* type) {
+      init->add_option(name, into, what)->allow_extra_args(false)->type_name(type);
+    };
+    repeated("--domain", p_.init.domains, "a domain that sends through it; may be repeated", "DOMAIN");
+    repeated("--address", p_.init.addresses, "a public address of the relay; may be repeated", "IP");
+    repeated("--mx", p_.init.mx, "an MX of the domains, for their MTA-STS policy; may be repeated", "HOST");
+    init->add_option("--user", p_.init.user, "the first user; may send as any of the domains")
+        ->type_name("NAME");
+    init->add_option("--password-file", p_.init.password_file, "its first line is the user's password")
+        ->type_name("FILE");
+    init->add_option("--data-dir", p_.init.data_dir, "where the queue is kept")->type_name("DIR");
   }
 
   void config() {
@@ -184,6 +210,7 @@ class Tree {
     add->add_option("--sender", p_.user.senders,
                     "may send as: a@b.example, @b.example, @.b.example or *; may be repeated")
         ->required()
+        ->allow_extra_args(false)
         ->type_name("PATTERN");
     add->add_option("--messages", p_.user.messages, "messages, such as 2000/h")->type_name("RATE");
     add->add_option("--recipients", p_.user.recipients, "recipients, such as 20000/d")->type_name("RATE");
@@ -218,6 +245,27 @@ class Tree {
   Parsed& p_;
 };
 
+// Names the first word that is no command, which CLI11 reports only as a missing one.
+void suggest(const CommandInfo& root, int argc, const char* const* argv) {
+  const CommandInfo* at = &root;
+  for (int i = 1; i < argc && !at->commands.empty(); ++i) {
+    const std::string word = argv[i];
+    if (word.starts_with('-')) return;
+    std::vector<std::string> names;
+    const CommandInfo* next = nullptr;
+    for (const CommandInfo& child : at->commands) {
+      names.push_back(child.name);
+      if (child.name == word) next = &child;
+    }
+    if (!next) {
+      const std::string near = nearest(word, names);
+      return complain("there is no command \"" + printable(word) + "\"" +
+                      (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
+    }
+    at = next;
+  }
+}
+
 }  // namespace
 
 int run_command_line(int argc, const char* const* argv) {
@@ -230,7 +278,9 @@ int run_command_line(int argc, const char* const* argv) {
     root.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     // Help is an answer; everything else is a wrong command line.
-    return root.exit(error) == 0 ? exit_code::yes : exit_code::usage;
+    const int code = root.exit(error);
+    if (code != 0) suggest(describe(root), argc, argv);
+    return code == 0 ? exit_code::yes : exit_code::usage;
   }
   const int code = parsed.run();
   if (std::fflush(stdout) != 0)

@@ -1,12 +1,30 @@
+#include <fmt/format.h>
+
 #include "mta/cli/command_info.h"
 
 namespace holdfast {
 namespace {
 
-// Text for roff: its escape and control characters made harmless, hyphens kept as such.
+// The code point of the UTF-8 sequence at `at`, which is moved behind it. Our own texts are well-formed.
+std::uint32_t code_point(const std::string& text, std::size_t& at) {
+  const auto first = static_cast<unsigned char>(text[at++]);
+  const int more = first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : 1;
+  std::uint32_t code = first & (0x3fU >> more);
+  for (int i = 0; i < more && at < text.size(); ++i)
+    code = code << 6 | (static_cast<unsigned char>(text[at++]) & 0x3fU);
+  return code;
+}
+
+// Text for roff: its escape and control characters made harmless, hyphens kept as such, the rest by number.
 std::string roff(const std::string& text) {
   std::string out;
-  for (const char c : text) {
+  for (std::size_t at = 0; at < text.size();) {
+    const char c = text[at];
+    if (static_cast<unsigned char>(c) >= 0x80) {
+      out += fmt::format("\\[u{:04X}]", code_point(text, at));
+      continue;
+    }
+    ++at;
     if (c == '\\') {
       out += "\\e";
     } else if (c == '-') {
@@ -19,6 +37,8 @@ std::string roff(const std::string& text) {
   }
   return out;
 }
+
+bool is_help(const OptionInfo& option) { return !option.names.empty() && option.names.back() == "--help"; }
 
 std::string option_text(const OptionInfo& option) {
   std::string out;
@@ -41,7 +61,7 @@ void command_text(std::string& out, const CommandInfo& command, const std::strin
         usage += option.required ? " " + option_text(option) : " [" + option_text(option) + "]";
     out += ".SS \"" + usage + "\"\n" + roff(child.description) + "\n";
     for (const OptionInfo& option : child.options)
-      if (!option.names.empty())
+      if (!option.names.empty() && !is_help(option))
         out += ".TP\n" + option_text(option) + "\n" + roff(option.description) + "\n";
   }
 }

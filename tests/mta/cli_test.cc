@@ -66,6 +66,17 @@ TEST_F(Cli, AWrongCommandLineIs64) {
   EXPECT_EQ(run({"queue", "remove"}).code, 64) << "a bulk change without a filter needs --all";
 }
 
+TEST_F(Cli, AMisspeltCommandIsNamed) {
+  EXPECT_THAT(run_bare({"queue", "lsit"}).err,
+              HasSubstr("there is no command \"lsit\"; did you mean \"list\"?"));
+  EXPECT_THAT(run_bare({"quue"}).err, HasSubstr("did you mean \"queue\"?"));
+}
+
+TEST_F(Cli, ASenderOptionTakesOneValueAndLeavesTheName) {
+  EXPECT_EQ(run({"user", "add", "--sender", "@example.com", "app"}, "x\n").code, 0);
+  EXPECT_EQ(parse_users(users()).users.at(0).name, "app");
+}
+
 TEST_F(Cli, ConfigCheckSaysYesOrNamesEveryMistake) {
   EXPECT_EQ(run({"config", "check"}).code, 0);
   EXPECT_EQ(run({"config", "check"}).out, dir_.file().string() + " is sound\n");

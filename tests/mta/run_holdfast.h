@@ -20,11 +20,12 @@ struct Ran {
   std::string out, err;
 };
 
-// Its files are kept in `directory` while it runs; standard input is `input`; the environment is
-// `environment` alone.
+// Or `program`. Its files are kept in `directory` while it runs; standard input is `input`; the environment
+// is `environment` alone.
 inline Ran run_holdfast(const std::filesystem::path& directory, std::vector<std::string> arguments,
                         const std::string& input = "",
-                        const std::map<std::string, std::string>& environment = {}) {
+                        const std::map<std::string, std::string>& environment = {},
+                        std::string program = HOLDFAST_BINARY) {
   const auto in = directory / ".in", out = directory / ".out", err = directory / ".err";
   std::ofstream(in, std::ios::binary) << input;
   posix_spawn_file_actions_t actions;
@@ -32,7 +33,7 @@ inline Ran run_holdfast(const std::filesystem::path& directory, std::vector<std:
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, in.c_str(), O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  arguments.insert(arguments.begin(), HOLDFAST_BINARY);
+  arguments.insert(arguments.begin(), program);
   std::vector<std::string> variables;
   for (const auto& [name, value] : environment) variables.push_back(name + "=" + value);
   for (const char* keep : {"ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS"})
@@ -44,7 +45,7 @@ inline Ran run_holdfast(const std::filesystem::path& directory, std::vector<std:
   envp.push_back(nullptr);
   pid_t pid = 0;
   Ran ran;
-  if (posix_spawn(&pid, HOLDFAST_BINARY, &actions, nullptr, argv.data(), envp.data()) == 0) {
+  if (posix_spawn(&pid, program.c_str(), &actions, nullptr, argv.data(), envp.data()) == 0) {
     int status = 0;
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
