@@ -195,6 +195,12 @@ asio::awaitable<HostAddresses> lookup_addresses(Resolver& resolver, DomainName h
     }
     first = false;
   }
+  // A validating server sets AD only when the whole chain is secure. Whether the alias itself is, into an
+  // unsigned zone, takes a question of its own (RFC 7672 section 2.2.2).
+  if (!first && result.canonical != host.text() && !result.secure && !result.canonical_secure) {
+    const auto alias = co_await resolver.query(host.text(), RecordType::cname);
+    result.canonical_secure = alias.status == DnsStatus::ok && alias.secure;
+  }
   result.addresses = merge(v6, v4);
   result.status = result.addresses.empty() ? combined(answers) : DnsStatus::ok;
   if (result.addresses.empty()) result.secure = false;

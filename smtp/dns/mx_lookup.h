@@ -49,8 +49,10 @@ struct HostAddresses {
   DnsStatus status = DnsStatus::server_failure;  // ok when at least one address was found
   bool secure = false;                           // every address answer that was used is DNSSEC-secure
   std::string canonical;                         // the name at the end of the aliases
-  bool canonical_secure = false;                 // as DnsAnswer::alias_secure, of all answers used
-  std::vector<IpBytes> addresses;                // IPv6 first when `automatic`, at most kMaxAddressesPerHost
+  // canonical differs from the host, and the alias that the host's name is came with the AD bit, wherever it
+  // leads.
+  bool canonical_secure = false;
+  std::vector<IpBytes> addresses;  // IPv6 first when `automatic`, at most kMaxAddressesPerHost
 };
 
 asio::awaitable<HostAddresses> lookup_addresses(Resolver& resolver, DomainName host, IpFamily family);

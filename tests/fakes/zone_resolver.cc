@@ -39,14 +39,16 @@ DnsAnswer ZoneResolver::answer(const std::string& name, RecordType type) const {
   answer.name = name;
   answer.secure = true;
   answer.ttl = ttl_;
-  bool aliases_secure = true;
   for (int hops = 0;; ++hops) {
+    answer.alias_secure = false;
     if (const auto status = failure(answer.name, type)) {
       answer.status = *status;
       answer.secure = false;
       return answer;
     }
     answer.secure = answer.secure && is_secure(answer.name, type);
+    // Like a validating server, which sets AD for the whole chain or not at all.
+    answer.alias_secure = hops > 0 && answer.secure;
     if (const auto found = records_.find({answer.name, type}); found != records_.end()) {
       answer.status = DnsStatus::ok;
       answer.records = found->second;
@@ -59,12 +61,10 @@ DnsAnswer ZoneResolver::answer(const std::string& name, RecordType type) const {
     }
     if (hops == kMaxCnameHops) {
       answer.status = DnsStatus::cname_limit;
-      answer.secure = false;
+      answer.secure = answer.alias_secure = false;
       return answer;
     }
-    aliases_secure = aliases_secure && is_secure(answer.name, RecordType::cname);
-    answer.secure = answer.secure && aliases_secure;
-    answer.alias_secure = aliases_secure;
+    answer.secure = answer.secure && is_secure(answer.name, RecordType::cname);
     answer.name = std::get<std::string>(alias->second.front());
   }
 }

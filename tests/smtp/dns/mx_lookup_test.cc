@@ -168,5 +168,17 @@ TEST_F(MxLookup, IsSecureOnlyThroughout) {
   EXPECT_EQ(found.canonical, "plain.example");
 }
 
+// RFC 7672 section 2.2.2. A validating server answers the address question without the AD bit here.
+TEST_F(MxLookup, AsksWhetherAnAliasIntoAnUnsignedZoneIsItselfSecure) {
+  dns_.sign("signed.example");
+  dns_.address("plain.example", "192.0.2.2");
+  dns_.cname("out.signed.example", "plain.example");
+  dns_.cname("alias.example", "plain.example");
+  EXPECT_TRUE(addresses("out.signed.example").canonical_secure);
+  EXPECT_FALSE(addresses("alias.example").canonical_secure);
+  EXPECT_FALSE(addresses("plain.example").canonical_secure);
+  EXPECT_EQ(dns_.count("plain.example", RecordType::cname), 0U);
+}
+
 }  // namespace
 }  // namespace holdfast
