@@ -1,0 +1,406 @@
+// STARTTLS, and everything that holds only under TLS. Both sides are real; the wire between them can be
+// touched.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <openssl/ssl.h>
+
+#include "smtp/base/base_error.h"
+#include "smtp/client/client_error.h"
+#include "smtp/client/client_session.h"
+#include "tests/smtp/tls/tls_pair.h"
+
+namespace holdfast {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+using Lines = std::vector<std::string>;
+
+constexpr const char* kHost = "mx.example.com";
+
+// What a man in the middle does to one direction.
+struct Wire {
+  enum class Fault { none, cut, flip } fault = Fault::none;
+  std::size_t at = 0;  // octet
+  std::string seen;    // as it was written
+};
+
+class TouchedStream final : public Stream {
+ public:
+  TouchedStream(std::unique_ptr<Stream> next, Wire& out) : next_(std::move(next)), out_(out) {}
+  asio::awaitable<Result<std::size_t>> read_some(std::span<char> buffer) override {
+    co_return co_await next_->read_some(buffer);
+  }
+  asio::awaitable<Result<void>> write(std::string_view data) override {
+    std::string octets(data);
+    const auto begin = out_.seen.size();
+    out_.seen += data;
+    const bool hit = out_.at >= begin && out_.at < out_.seen.size();
+    if (hit && out_.fault == Wire::Fault::flip)
+      octets[out_.at - begin] = static_cast<char>(octets[out_.at - begin] ^ 0x20);
+    if (out_.fault == Wire::Fault::cut && out_.at < out_.seen.size()) {
+      octets.resize(out_.at > begin ? out_.at - begin : 0);
+      co_await next_->write(octets);
+      next_->close();
+      co_return BaseError::reset;
+    }
+    co_return co_await next_->write(octets);
+  }
+  void set_deadline(SteadyTime at) override { next_->set_deadline(at); }
+  void close() override { next_->close(); }
+  Peer local() const override { return next_->local(); }
+  Peer remote() const override { return next_->remote(); }
+
+ private:
+  std::unique_ptr<Stream> next_;
+  Wire& out_;
+};
+
+struct ServerLog {
+  Lines clear, secured;  // lines that came before and under TLS
+  std::string content;
+  std::string end;  // how it ended under TLS
+  TlsFailure tls;
+};
+
+asio::awaitable<Result<std::string>> read_to(Stream& stream, std::string end) {
+  std::string got;
+  while (!got.ends_with(end)) {
+    char octet = 0;
+    auto count = co_await stream.read_some(std::span<char>(&octet, 1));
+    if (!count) co_return count.error();
+    got += octet;
+  }
+  got.resize(got.size() - end.size());
+  co_return got;
+}
+
+// Says the first line of each script unasked, then answers line by line.
+asio::awaitable<bool> answer(Stream& stream, Lines replies, bool greet, Lines& heard, ServerLog& log) {
+  for (std::size_t i = 0; i < replies.size(); ++i) {
+    if (i > 0 || !greet) {
+      auto line = co_await read_to(stream, "\r\n");
+      if (!line) {
+        log.end = line.error().text();
+        co_return false;
+      }
+      heard.push_back(*line);
+    }
+    const std::string reply = replies[i] + "\r\n";
+    auto sent = co_await stream.write(reply);
+    if (!sent) co_return false;
+    if (replies[i].starts_with("354")) {
+      auto content = co_await read_to(stream, "\r\n.\r\n");
+      if (!content) co_return false;
+      log.content = *content;
+      const std::string taken = "250 queued\r\n";
+      sent = co_await stream.write(taken);
+      if (!sent) co_return false;
+    }
+  }
+  co_return true;
+}
+
+asio::awaitable<void> serve(std::unique_ptr<Stream> stream, ServerContext context, Lines before, Lines after,
+                            bool implicit, std::shared_ptr<ServerLog> log) {
+  if (!implicit) {
+    const bool ready = co_await answer(*stream, before, true, log->clear, *log);
+    if (!ready || context == nullptr) co_return;
+  }
+  auto handshake = co_await tls_accept(std::move(stream), context);
+  log->tls = handshake.failure;
+  if (!handshake.stream) co_return;
+  const bool done = co_await answer(*handshake.stream, after, implicit, log->secured, *log);
+  if (!done) co_return;
+  auto rest = co_await read_to(*handshake.stream, "\r\n");
+  log->end = rest ? "more: " + *rest : rest.error().text();
+}
+
+const Lines kBefore = {"220 mx ESMTP", "250-mx\r\n250-PIPELINING\r\n250-AUTH PLAIN\r\n250 STARTTLS",
+                       "220 go"};
+
+struct Talk {
+  explicit Talk(Lines before, Lines after, int version = TLS1_3_VERSION) {
+    CertificateSpec spec;
+    spec.dns = {kHost};
+    start(TlsWorld::authority().leaf(spec), std::move(before), std::move(after), version);
+  }
+  Talk(const TestCertificate& shown, Lines before, Lines after) {
+    start(shown, std::move(before), std::move(after));
+  }
+
+  void start(const TestCertificate& shown, Lines before, Lines after, int version = TLS1_3_VERSION) {
+    auto context = server_with(shown);
+    SSL_CTX_set_max_proto_version(context->get(), version);
+    auto pair = make_stream_pair(world.context.get_executor(), world.clock);
+    auto serving = std::make_unique<TouchedStream>(std::move(pair.server), to_client);
+    server = detail::start(
+        world.context, serve(std::move(serving), context, std::move(before), std::move(after), false, log));
+    auto client = std::make_unique<TouchedStream>(std::move(pair.client), to_server);
+    session.emplace(std::move(client), world.clock, "relay.example", ClientTimeouts());
+  }
+  template <class T>
+  T wait(asio::awaitable<T> task) {
+    return run(world.context, world.clock, std::move(task));
+  }
+  TlsFailure start_tls(TlsRequirement wanted = verified_by_pkix(kHost)) {
+    const auto opened = wait(session->open());
+    EXPECT_TRUE(opened);
+    return wait(session->start_tls(world.contexts, std::move(wanted)));
+  }
+
+  Wire to_server, to_client;
+  std::shared_ptr<ServerLog> log = std::make_shared<ServerLog>();
+  std::optional<ClientSession> session;
+  std::shared_ptr<detail::Outcome<void>> server;
+  TlsWorld world;  // last, so first to go: its context holds the server's coroutine
+};
+
+OutgoingMessage canary() {
+  OutgoingMessage message;
+  message.reverse_path = *Mailbox::parse("canary@a.example");
+  OutgoingRecipient to;
+  to.address = *Mailbox::parse("canary@b.example");
+  message.recipients.push_back(to);
+  return message;
+}
+
+TEST(StartTls, UpgradesAndForgetsWhatWasSaidBefore) {
+  Talk talk(kBefore, {"250-secure.example\r\n250-DSN\r\n250-STARTTLS\r\n250 REQUIRETLS"});
+  const auto failure = talk.start_tls();
+  ASSERT_FALSE(failure) << failure.detail;
+  const auto& peer = talk.session->extensions();
+  EXPECT_TRUE(peer.dsn && peer.requiretls);
+  EXPECT_FALSE(peer.pipelining || peer.starttls);
+  EXPECT_TRUE(peer.auth.empty());
+  EXPECT_EQ(talk.session->peer_helo(), "secure.example");
+  EXPECT_TRUE(talk.session->usable());
+  EXPECT_TRUE(satisfies(talk.session->evidence(), verified_by_pkix(kHost)));
+  EXPECT_TRUE(talk.session->evidence().requiretls_offered);
+  EXPECT_THAT(talk.log->clear, ElementsAre("EHLO relay.example", "STARTTLS"));
+  EXPECT_THAT(talk.log->secured, ElementsAre("EHLO relay.example"));
+}
+
+TEST(StartTls, IsNotTriedWhereItIsNotOffered) {
+  Talk talk({"220 mx", "250 mx", "250 ok"}, {});
+  EXPECT_EQ(talk.start_tls().error, TlsError::not_offered);
+  EXPECT_TRUE(talk.session->usable());
+  EXPECT_THAT(talk.log->clear, ElementsAre("EHLO relay.example"));
+}
+
+TEST(StartTls, EndsTheSessionWhenItIsRefused) {
+  for (const char* reply : {"454 4.7.0 not now", "502 no", "421 closing"}) {
+    Talk talk({"220 mx", "250-mx\r\n250 STARTTLS", reply}, {});
+    const auto failure = talk.start_tls();
+    EXPECT_EQ(failure.error, TlsError::refused);
+    EXPECT_EQ(failure.code, std::string(reply).substr(0, 3));
+    EXPECT_FALSE(talk.session->usable());
+  }
+  Talk odd({"220 mx", "250-mx\r\n250 STARTTLS", "250 sure"}, {});
+  EXPECT_EQ(odd.start_tls().error, TlsError::protocol);
+}
+
+TEST(StartTls, TakesOctetsBehindTheReplyForAnAttack) {
+  Talk talk({"220 mx", "250-mx\r\n250 STARTTLS", "220 go\r\n250-mx\r\n250 AUTH PLAIN"}, {});
+  EXPECT_EQ(talk.start_tls().error, TlsError::injected);
+  EXPECT_FALSE(talk.session->usable());
+  EXPECT_TRUE(talk.to_server.seen.ends_with("STARTTLS\r\n")) << "no handshake was begun";
+}
+
+TEST(StartTls, KeepsTheReasonAndEachPolicysPart) {
+  const auto shown = TlsWorld::authority().leaf_for("other.example");
+  Talk talk(shown, kBefore, {"250 mx"});
+  auto wanted = verified_by_pkix(kHost);
+  wanted.dane = dane_for(kHost, {shown.tlsa(3, 1, 1)});
+  EXPECT_EQ(talk.start_tls(wanted).error, TlsError::host_mismatch);
+  EXPECT_EQ(talk.session->evidence().version, TlsVersion::none);
+  EXPECT_EQ(talk.session->evidence().pkix_failure.error, TlsError::host_mismatch);
+  EXPECT_EQ(talk.session->evidence().dane, wanted.dane);
+  EXPECT_FALSE(talk.session->evidence().chain.empty());
+  EXPECT_FALSE(talk.session->usable());
+  StringBody body("canary\r\n");
+  EXPECT_TRUE(talk.wait(talk.session->send(canary(), body)).broken->is(ClientError::not_usable));
+  EXPECT_THAT(talk.to_server.seen, Not(HasSubstr("canary")));
+}
+
+TEST(StartTls, WantsRequiretlsOfferedUnderTls) {
+  auto wanted = verified_by_pkix(kHost);
+  wanted.requiretls = true;
+  Talk before({"220 mx", "250-mx\r\n250-STARTTLS\r\n250 REQUIRETLS", "220 go"}, {"250 mx", "221 bye"});
+  EXPECT_EQ(before.start_tls(wanted).error, TlsError::requiretls_missing);
+  EXPECT_FALSE(before.session->usable());
+  EXPECT_THAT(before.log->secured, ElementsAre("EHLO relay.example", "QUIT"));
+
+  Talk after(kBefore, {"250-mx\r\n250 REQUIRETLS", "250 ok", "250 ok", "354 go"});
+  ASSERT_FALSE(after.start_tls(wanted));
+  auto message = canary();
+  message.requiretls = true;
+  StringBody body("x\r\n");
+  EXPECT_FALSE(after.wait(after.session->send(message, body)).broken);
+  EXPECT_EQ(after.log->secured.at(1), "MAIL FROM:<canary@a.example> REQUIRETLS");
+}
+
+TEST(StartTls, FailsWhenThePeerRefusesEhloUnderTls) {
+  for (const char* reply : {"421 busy", "502 no"}) {
+    Talk talk(kBefore, {reply});
+    const auto failure = talk.start_tls();
+    EXPECT_EQ(failure.error, TlsError::connection_lost);
+    EXPECT_EQ(failure.code, "ehlo-" + std::string(reply).substr(0, 3));
+    EXPECT_FALSE(talk.session->usable());
+    EXPECT_THAT(talk.log->secured, ElementsAre("EHLO relay.example"));
+    // The handshake itself went well, and says so.
+    EXPECT_TRUE(talk.session->evidence().pkix);
+  }
+}
+
+asio::awaitable<bool> answer_and_hang(Stream& stream, Lines replies, std::shared_ptr<ServerLog> log) {
+  co_return co_await answer(stream, std::move(replies), true, log->clear, *log);
+}
+
+TEST(StartTls, TimesOutWhenThePeerHangs) {
+  for (const bool answers_starttls : {false, true}) {
+    TlsWorld world;
+    auto pair = make_stream_pair(world.context.get_executor(), world.clock);
+    Lines replies = {"220 mx", "250-mx\r\n250 STARTTLS"};
+    if (answers_starttls) replies.push_back("220 go");
+    auto log = std::make_shared<ServerLog>();
+    auto server = detail::start(world.context, answer_and_hang(*pair.server, replies, log));
+    ClientSession session(std::move(pair.client), world.clock, "relay.example", ClientTimeouts());
+    ASSERT_TRUE(run(world.context, world.clock, session.open()));
+    const auto start = world.clock.now();
+    const auto failure =
+        run(world.context, world.clock, session.start_tls(world.contexts, verified_by_pkix(kHost)));
+    EXPECT_EQ(failure.error, TlsError::timed_out) << failure.detail;
+    EXPECT_EQ(world.clock.now() - start, std::chrono::minutes(2));
+    EXPECT_FALSE(session.usable());
+  }
+}
+
+class StartTlsVersions : public testing::TestWithParam<int> {};
+INSTANTIATE_TEST_SUITE_P(Versions, StartTlsVersions, testing::Values(TLS1_2_VERSION, TLS1_3_VERSION),
+                         [](const auto& version) {
+                           return version.param == TLS1_2_VERSION ? "Tls12" : "Tls13";
+                         });
+
+const Lines kAfter = {"250 mx", "250 ok", "250 ok", "354 go", "221 bye"};
+
+TEST_P(StartTlsVersions, CarriesAMessageOfWhichNothingIsSeen) {
+  Talk talk(kBefore, kAfter, GetParam());
+  ASSERT_FALSE(talk.start_tls());
+  StringBody body("a canary\r\n");
+  const auto result = talk.wait(talk.session->send(canary(), body));
+  ASSERT_FALSE(result.broken) << result.broken->text();
+  EXPECT_EQ(result.recipients[0].reply.code, 250);
+  EXPECT_EQ(talk.log->content, "a canary");
+  EXPECT_THAT(talk.to_server.seen, Not(HasSubstr("canary")));
+  talk.wait(talk.session->quit());
+  settle(talk.world.context);
+  // The goodbye came: an orderly end, not a truncation.
+  EXPECT_THAT(talk.log->end, HasSubstr(describe(BaseError::closed)));
+}
+
+// Whatever is done to an octet of either direction: nothing of the message is seen, and nothing is taken as
+// delivered that the peer did not take.
+TEST_P(StartTlsVersions, LeaksNothingWhereverTheWireIsTouched) {
+  const auto attempt = [](Wire::Fault fault, bool towards_client, std::size_t at, std::size_t& length) {
+    Talk talk(kBefore, kAfter, GetParam());
+    auto& wire = towards_client ? talk.to_client : talk.to_server;
+    wire.fault = fault;
+    wire.at = at;
+    StringBody body("a canary\r\n");
+    bool delivered = false;
+    const auto opened = talk.wait(talk.session->open());
+    if (opened && opened->accepted()) {
+      const auto failure = talk.wait(talk.session->start_tls(talk.world.contexts, verified_by_pkix(kHost)));
+      if (!failure) {
+        const auto result = talk.wait(talk.session->send(canary(), body));
+        delivered = !result.broken && result.recipients[0].reply.accepted();
+      }
+    }
+    EXPECT_THAT(talk.to_server.seen, Not(HasSubstr("canary")));
+    EXPECT_TRUE(!delivered || talk.log->content == "a canary");
+    length = wire.seen.size();
+    return delivered;
+  };
+  for (const bool towards_client : {false, true}) {
+    std::size_t length = 0;
+    EXPECT_TRUE(attempt(Wire::Fault::none, towards_client, 0, length));
+    int delivered = 0, runs = 0;
+    for (const auto fault : {Wire::Fault::cut, Wire::Fault::flip}) {
+      for (std::size_t at = 0; at < length; at += 13, ++runs) {
+        std::size_t ignored = 0;
+        delivered += attempt(fault, towards_client, at, ignored) ? 1 : 0;
+      }
+    }
+    // Only touches of cleartext words that mean nothing (a greeting's text) leave the delivery whole.
+    EXPECT_LT(delivered, runs / 4);
+  }
+}
+
+TEST(StartTls, ServesImplicitTlsToo) {
+  TlsWorld world;
+  auto pair = make_stream_pair(world.context.get_executor(), world.clock);
+  auto log = std::make_shared<ServerLog>();
+  const auto server = server_with(TlsWorld::authority().leaf_for(kHost));
+  auto serving = detail::start(
+      world.context,
+      serve(std::move(pair.server), server, {}, {"220 mx", "250-mx\r\n250 REQUIRETLS", "250 ok"}, true, log));
+  TlsClientOptions options;
+  options.requirement = verified_by_pkix(kHost);
+  auto handshake =
+      run(world.context, world.clock, tls_connect(std::move(pair.client), world.contexts, options));
+  ASSERT_NE(handshake.stream, nullptr);
+  ClientSession session(std::move(handshake.stream), world.clock, "relay.example", ClientTimeouts());
+  ASSERT_TRUE(run(world.context, world.clock, session.open()));
+  EXPECT_TRUE(satisfies(session.evidence(), options.requirement));
+  EXPECT_TRUE(session.evidence().requiretls_offered);
+}
+
+// AUTH
+
+Result<Reply> authenticate(Talk& talk) {
+  EXPECT_FALSE(talk.start_tls());
+  return talk.wait(talk.session->authenticate("user", "secret"));
+}
+
+TEST(Auth, PrefersPlain) {
+  Talk talk(kBefore, {"250-mx\r\n250 AUTH LOGIN PLAIN", "235 welcome"});
+  EXPECT_EQ(authenticate(talk)->code, 235);
+  EXPECT_EQ(talk.log->secured.at(1), "AUTH PLAIN AHVzZXIAc2VjcmV0");
+  for (const auto& line : talk.session->transcript()) EXPECT_THAT(line, Not(HasSubstr("AHVz")));
+}
+
+TEST(Auth, SpeaksLogin) {
+  Talk talk(kBefore, {"250-mx\r\n250 AUTH LOGIN", "334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6", "235 welcome"});
+  EXPECT_EQ(authenticate(talk)->code, 235);
+  EXPECT_THAT(talk.log->secured, ElementsAre("EHLO relay.example", "AUTH LOGIN", "dXNlcg==", "c2VjcmV0"));
+  for (const auto& line : talk.session->transcript()) {
+    EXPECT_THAT(line, Not(HasSubstr("dXNl")));
+    EXPECT_THAT(line, Not(HasSubstr("c2Vj")));
+  }
+}
+
+TEST(Auth, ReturnsARefusal) {
+  Talk plain(kBefore, {"250-mx\r\n250 AUTH PLAIN", "535 5.7.8 no"});
+  EXPECT_EQ(authenticate(plain)->code, 535);
+  EXPECT_TRUE(plain.session->usable());
+  Talk login(kBefore, {"250-mx\r\n250 AUTH LOGIN", "334 VXNlcm5hbWU6", "535 5.7.8 no"});
+  EXPECT_EQ(authenticate(login)->code, 535);
+}
+
+TEST(Auth, IsNotTriedWithoutAMechanism) {
+  // What was offered in clear does not count.
+  Talk talk(kBefore, {"250-mx\r\n250 AUTH CRAM-MD5"});
+  EXPECT_TRUE(authenticate(talk).error().is(ClientError::no_mechanism));
+  EXPECT_TRUE(talk.session->usable());
+}
+
+TEST(Auth, EndsTheSessionWhenItGoesOnForever) {
+  Talk talk(kBefore, {"250-mx\r\n250 AUTH PLAIN", "334 more"});
+  EXPECT_TRUE(authenticate(talk).error().is(ClientError::unexpected_reply));
+  EXPECT_FALSE(talk.session->usable());
+}
+
+}  // namespace
+}  // namespace holdfast
