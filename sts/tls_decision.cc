@@ -249,6 +249,7 @@ void close(MxPlan& plan) {
   plan.usable = false;
   plan.requirement.cleartext_allowed = false;
   plan.requirement.level = TlsLevel::authenticated;
+  plan.requirement.min_version = std::max(plan.requirement.min_version, TlsVersion::tls12);
   if (!plan.requirement.pkix) plan.requirement.pkix = PkixRequirement{plan.mx.name};
 }
 
