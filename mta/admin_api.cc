@@ -1,0 +1,219 @@
+#include "mta/admin_api.h"
+
+#include <charconv>
+
+#include "mta/admin_json.h"
+#include "smtp/base/hop.h"
+
+namespace holdfast {
+
+namespace {
+
+AdminResponse answer(int status, std::string body) {
+  AdminResponse response;
+  response.status = status;
+  response.body = std::move(body);
+  return response;
+}
+
+AdminResponse failure(int status, std::string_view text) { return answer(status, error_json(text) + "\n"); }
+
+AdminResponse lines(std::string body) {
+  AdminResponse response;
+  response.content_type = "application/x-ndjson";
+  response.body = std::move(body);
+  return response;
+}
+
+std::string value_of(const AdminRequest& request, const std::string& key) {
+  const auto found = request.query.find(key);
+  return found == request.query.end() ? std::string() : found->second;
+}
+
+std::string reasons_json(const char* key, const std::vector<std::string>& reasons) {
+  std::string list;
+  for (const auto& reason : reasons) {
+    Fields one;
+    one.add("x", reason);
+    list += (list.empty() ? "" : ",") + one.json().substr(4);
+  }
+  return "{\"schema\":" + std::to_string(kAdminSchema) + ",\"" + key + "\":[" + list + "]}\n";
+}
+
+std::string destination_json(const DestinationStatus& status) {
+  Fields fields;
+  fields.add("schema", kAdminSchema).add("name", status.name).add("state", status.state);
+  fields.add("concurrency", status.concurrency).add("in_flight", status.in_flight);
+  fields.add("ready", std::uint64_t{status.ready}).add("last_reply", status.last_reply);
+  fields.add("reason", status.waiting_reason).add("policy", status.policy);
+  fields.add("retry_at", status.retry_at ? rfc3339(*status.retry_at) : std::string());
+  return "{" + fields.json() + "}";
+}
+
+asio::awaitable<std::vector<std::string>> reload_now(ServiceControl& service) { co_return service.reload(); }
+
+}  // namespace
+
+std::optional<std::chrono::sys_days> parse_day(std::string_view text, WallTime now) {
+  const auto today = std::chrono::floor<std::chrono::days>(now);
+  if (text.empty() || text == "today") return today;
+  if (text == "yesterday") return today - std::chrono::days(1);
+  int year = 0;
+  unsigned month = 0, day = 0;
+  const auto number = [](std::string_view digits, auto& out) {
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), out);
+    return error == std::errc() && end == digits.data() + digits.size();
+  };
+  if (text.size() != 10 || text[4] != '-' || text[7] != '-' || !number(text.substr(0, 4), year) ||
+      !number(text.substr(5, 2), month) || !number(text.substr(8, 2), day)) {
+    return std::nullopt;
+  }
+  const auto date = std::chrono::year(year) / std::chrono::month(month) / std::chrono::day(day);
+  if (!date.ok()) return std::nullopt;
+  return std::chrono::sys_days(date);
+}
+
+AdminApi::AdminApi(Parts parts)
+    : parts_(parts), queue_(parts.store, parts.scheduler, parts.timeline, parts.log) {}
+
+asio::awaitable<AdminResponse> AdminApi::handle(AdminRequest request) {
+  if (request.method == "POST") {
+    auto changing = post(std::move(request));
+    co_return co_await std::move(changing);
+  }
+  auto reading = get(std::move(request));
+  co_return co_await std::move(reading);
+}
+
+asio::awaitable<AdminResponse> AdminApi::get(AdminRequest request) {
+  constexpr std::string_view kMessages = "/v1/messages/";
+  const std::string path = request.path;
+  if (path == "/livez" || (path == "/v1/health" && value_of(request, "ready") != "1")) {
+    co_return answer(200, "{\"schema\":1,\"live\":true}\n");
+  }
+  if (path == "/readyz" || path == "/v1/health") co_return co_await ready();
+  if (path == "/metrics") {
+    AdminResponse response = answer(200, co_await parts_.service.metrics_text());
+    response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+    co_return response;
+  }
+  if (path == "/v1/status") {
+    const std::string status = co_await parts_.service.status_json();
+    co_return answer(200, status + "\n");
+  }
+  if (path == "/v1/queue") co_return co_await queue_.list(std::move(request));
+  if (path.starts_with(kMessages)) co_return co_await queue_.message(path.substr(kMessages.size()));
+  if (path == "/v1/destinations") co_return co_await destinations();
+  if (path == "/v1/sts") co_return co_await policies(value_of(request, "domain"));
+  if (path == "/v1/tlsrpt/preview")
+    co_return co_await preview(value_of(request, "day"), value_of(request, "domain"));
+  co_return failure(404, "there is no " + path);
+}
+
+asio::awaitable<AdminResponse> AdminApi::post(AdminRequest request) {
+  constexpr std::string_view kQueue = "/v1/queue/";
+  const std::string path = request.path;
+  if (path.starts_with(kQueue)) {
+    auto changing = queue_.change(path.substr(kQueue.size()), std::move(request));
+    co_return co_await std::move(changing);
+  }
+  if (path == "/v1/reload") co_return co_await reload();
+  if (path == "/v1/sts/refresh") co_return co_await refresh_policy(value_of(request, "domain"));
+  if (path == "/v1/sts/flush") co_return co_await flush_policies(value_of(request, "domain"));
+  const std::string name = value_of(request, "name");
+  if ((path == "/v1/destinations/pause" || path == "/v1/destinations/resume") && name.empty()) {
+    co_return failure(400, "name= says which destination");
+  }
+  if (path == "/v1/destinations/pause" || path == "/v1/destinations/resume") {
+    const bool pausing = path.ends_with("pause");
+    parts_.log.event("admin", Fields().add("change", pausing ? "pause" : "resume").add("destination", name));
+    if (pausing) {
+      co_await parts_.scheduler.pause(name);
+    } else {
+      co_await parts_.scheduler.resume(name);
+    }
+    co_return answer(200, "{\"schema\":1,\"count\":1}\n");
+  }
+  co_return failure(404, "there is no " + path + " to change");
+}
+
+asio::awaitable<AdminResponse> AdminApi::ready() {
+  const auto reasons = co_await parts_.service.not_ready();
+  co_return answer(reasons.empty() ? 200 : 503, reasons_json("not_ready", reasons));
+}
+
+asio::awaitable<AdminResponse> AdminApi::destinations() {
+  std::string body;
+  const auto all = co_await parts_.scheduler.destinations();
+  for (const auto& status : all) body += destination_json(status) + "\n";
+  co_return lines(std::move(body));
+}
+
+asio::awaitable<AdminResponse> AdminApi::policies(std::string domain) {
+  std::string body;
+  const auto all = co_await parts_.policies.entries();
+  for (const auto& entry : all) {
+    if (!domain.empty() && entry.cached.domain.text() != domain) continue;
+    body += policy_json(entry.cached, entry.source) + "\n";
+  }
+  if (body.empty() && !domain.empty()) co_return failure(404, "no policy of " + domain + " is in force");
+  co_return lines(std::move(body));
+}
+
+asio::awaitable<AdminResponse> AdminApi::refresh_policy(std::string domain) {
+  auto name = DomainName::parse(domain);
+  if (!name) co_return failure(400, "domain: " + name.error().detail);
+  const auto found = co_await parts_.policies.refresh(*name);
+  parts_.log.event("admin", Fields().add("change", "sts refresh").add("domain", name->text()));
+  if (found.fetch_failure)
+    co_return failure(503, std::string(describe(*found.fetch_failure)) + ": " + found.detail);
+  switch (found.state) {
+    case StsLookup::State::present: co_return lines(policy_json(*found.cached, "fetched") + "\n");
+    case StsLookup::State::absent:
+      co_return failure(404,
+                        name->text() + " has no policy" + (found.detail.empty() ? "" : ": " + found.detail));
+    case StsLookup::State::unknown: break;
+  }
+  co_return failure(503, "DNS could not tell: " + found.detail);
+}
+
+asio::awaitable<AdminResponse> AdminApi::flush_policies(std::string domain) {
+  std::optional<DomainName> name;
+  if (!domain.empty()) {
+    auto parsed = DomainName::parse(domain);
+    if (!parsed) co_return failure(400, "domain: " + parsed.error().detail);
+    name = *parsed;
+  }
+  const auto count = co_await parts_.policies.flush(name);
+  parts_.log.event("admin", Fields().add("change", "sts flush").add("domain", domain));
+  co_return answer(200, "{\"schema\":1,\"count\":" + std::to_string(count) + "}\n");
+}
+
+asio::awaitable<AdminResponse> AdminApi::preview(std::string day, std::string domain) {
+  const auto date = parse_day(day, parts_.clock.wall());
+  if (!date) co_return failure(400, "day: \"" + day + "\" is neither today nor YYYY-MM-DD");
+  DomainName name;
+  if (!domain.empty()) {
+    auto parsed = DomainName::parse(domain);
+    if (!parsed) co_return failure(400, "domain: " + parsed.error().detail);
+    name = *parsed;
+  }
+  const auto settings = parts_.settings.current();
+  ReportSender sender;
+  sender.organization = settings->tlsrpt.organization;
+  sender.contact = settings->tlsrpt.contact;
+  sender.node = settings->hostname;
+  auto body = co_await preview_reports(parts_.ledger, parts_.resolver, std::move(sender), *date, name);
+  if (!body) co_return failure(503, body.error().text());
+  co_return lines(std::move(*body));
+}
+
+asio::awaitable<AdminResponse> AdminApi::reload() {
+  // Files are read and passwords hashed: not on the executor of the shared services.
+  auto job = reload_now(parts_.service);
+  const auto errors = co_await hop(parts_.blocking, std::move(job));
+  parts_.log.event("admin", Fields().add("change", "reload").add("errors", std::uint64_t{errors.size()}));
+  co_return answer(errors.empty() ? 200 : 409, reasons_json("errors", errors));
+}
+
+}  // namespace holdfast

@@ -1,0 +1,80 @@
+// mta/admin_api.h — what the admin interface can be asked; the command line is one of its clients.
+//
+//   GET  /livez /readyz                  for orchestrators: 200, or 503 with the reasons
+//   GET  /metrics                        Prometheus text
+//   GET  /v1/status  /v1/health[?ready=1]
+//   GET  /v1/queue?to=&from=&user=&error=&state=&older=&limit=     JSON lines, one per recipient
+//   GET  /v1/messages/ID                 one message with its history
+//   POST /v1/queue/{retry,hold,release,remove}?FILTERS[&dry=1]     {"count":n}
+//   GET  /v1/destinations                JSON lines
+//   POST /v1/destinations/{pause,resume}?name=
+//   GET  /v1/sts[?domain=]               JSON lines, the policies in force
+//   POST /v1/sts/refresh?domain=         looks and fetches at once; POST /v1/sts/flush[?domain=] forgets
+//   GET  /v1/tlsrpt/preview?day=&domain= JSON lines, the reports of the day as they stand
+//   POST /v1/reload                      200, or 409 with what is wrong
+//
+// Runs on the shared executor; everything it names outlives it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "config/settings_source.h"
+#include "mta/admin_http.h"
+#include "mta/admin_queue.h"
+#include "queue/scheduler.h"
+#include "sts/policy_service.h"
+#include "tlsrpt/preview.h"
+
+namespace holdfast {
+
+// What only the relay as a whole can answer.
+class ServiceControl {
+ public:
+  virtual ~ServiceControl() = default;
+  // Why the relay is not ready; empty when it is. Asks the store, the resolver and the listeners.
+  virtual asio::awaitable<std::vector<std::string>> not_ready() = 0;
+  // Loads the configuration again: what is wrong with it (nothing has changed then), or empty.
+  virtual std::vector<std::string> reload() = 0;
+  virtual asio::awaitable<std::string> metrics_text() = 0;
+  virtual asio::awaitable<std::string> status_json() = 0;
+};
+
+class AdminApi {
+ public:
+  struct Parts {
+    ServiceControl& service;
+    Store& store;
+    Scheduler& scheduler;
+    PolicyService& policies;
+    DurableLedger& ledger;
+    Resolver& resolver;  // of the shared executor
+    const SettingsSource& settings;
+    Clock& clock;
+    const Timeline& timeline;
+    Executor blocking;
+    Log& log;
+  };
+  explicit AdminApi(Parts parts);
+
+  asio::awaitable<AdminResponse> handle(AdminRequest request);
+
+ private:
+  asio::awaitable<AdminResponse> get(AdminRequest request);
+  asio::awaitable<AdminResponse> post(AdminRequest request);
+  asio::awaitable<AdminResponse> ready();
+  asio::awaitable<AdminResponse> destinations();
+  asio::awaitable<AdminResponse> policies(std::string domain);
+  asio::awaitable<AdminResponse> refresh_policy(std::string domain);
+  asio::awaitable<AdminResponse> flush_policies(std::string domain);
+  asio::awaitable<AdminResponse> preview(std::string day, std::string domain);
+  asio::awaitable<AdminResponse> reload();
+
+  Parts parts_;
+  AdminQueue queue_;
+};
+
+// "today", "yesterday" or "2026-11-21"; UTC.
+std::optional<std::chrono::sys_days> parse_day(std::string_view text, WallTime now);
+
+}  // namespace holdfast

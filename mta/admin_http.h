@@ -1,0 +1,64 @@
+// mta/admin_http.h — the HTTP/1.1 endpoint of the admin interface, on a unix socket and on TCP.
+//
+// Who may ask: on the unix socket, whoever the file's rights admit (mode 0600, the relay's user). On TCP,
+// anyone on loopback may read; a change, and any request from elsewhere, needs the bearer token of
+// `admin.token_file`, compared in constant time. Requests whose Host is not ours are refused: a browser that
+// was led here by DNS rebinding carries a foreign one. Knows nothing of what is asked; that is admin_api.h's.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "config/settings.h"
+#include "smtp/base/asio.h"
+#include "smtp/base/clock.h"
+#include "smtp/base/log.h"
+#include "smtp/base/result.h"
+
+namespace holdfast {
+
+struct AdminRequest {
+  std::string method;                        // "GET", "POST"
+  std::string path;                          // decoded, without query
+  std::map<std::string, std::string> query;  // decoded
+  std::string body;                          // at most kMaxAdminBody octets
+};
+
+struct AdminResponse {
+  int status = 200;
+  std::string content_type = "application/json";
+  std::string body;
+};
+
+inline constexpr std::size_t kMaxAdminBody = 64 * 1024;
+inline constexpr std::size_t kMaxAdminConnections =
+    64;  // an operator, a scraper and a health check; not a crowd
+
+using AdminHandler = std::function<asio::awaitable<AdminResponse>(AdminRequest)>;
+
+// Lives on one executor; the handler is called there. Call stop() on the executor and await it before
+// destruction.
+class AdminHttp {
+ public:
+  AdminHttp(Executor executor, Clock& clock, Log& log, AdminHandler handler);
+  ~AdminHttp();
+  AdminHttp(const AdminHttp&) = delete;
+  AdminHttp& operator=(const AdminHttp&) = delete;
+
+  // A stale socket of a relay that died is replaced; one that answers is an error (another relay runs).
+  Result<void> listen_unix(const std::filesystem::path& path);
+  // The port bound is told in the log; port 0 lets the system pick.
+  Result<void> listen_tcp(const HostPort& bind, std::string token);
+  asio::awaitable<void> stop();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// Splits and decodes "/v1/queue?to=a%40b". False when the escapes are malformed. Pure.
+bool parse_target(std::string_view target, AdminRequest& request);
+
+}  // namespace holdfast

@@ -1,0 +1,253 @@
+#include "mta/relay.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <thread>
+
+#include "mta/admin_json.h"
+#include "mta/process.h"
+#include "smtp/base/base_error.h"
+#include "smtp/base/hop.h"
+
+namespace holdfast {
+
+namespace {
+
+constexpr unsigned kBlockingThreads = 2;  // password hashing and file reads; the store has its own
+constexpr auto kProbeResolver = std::chrono::minutes(5);
+
+unsigned worker_threads(const Settings& settings) {
+  if (settings.runtime.threads > 0) return settings.runtime.threads;
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+asio::awaitable<Result<void>> replace_resolver(ReplaceableResolver& resolver, DnsServers servers,
+                                               Millis timeout) {
+  co_return resolver.replace(servers, timeout);
+}
+
+asio::awaitable<void> close_resolver(ReplaceableResolver& resolver) {
+  resolver.close();
+  co_return;
+}
+
+std::vector<std::string> texts(const std::vector<Diagnostic>& diagnostics) {
+  std::vector<std::string> out;
+  for (const auto& diagnostic : diagnostics) out.push_back(diagnostic.print());
+  return out;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Relay>> Relay::build(SettingsPtr settings, std::filesystem::path config_file,
+                                            Clock& clock, LogWriter& log) {
+  std::unique_ptr<Relay> relay(new Relay(std::move(settings), std::move(config_file), clock, log));
+  if (auto opened = relay->open(); !opened) return opened.error();
+  return relay;
+}
+
+Relay::Relay(SettingsPtr settings, std::filesystem::path config_file, Clock& clock, LogWriter& log)
+    : config_file_(std::move(config_file)),
+      clock_(clock),
+      log_(log),
+      settings_(settings),
+      timeline_(clock),
+      random_(make_system_random()),
+      workers_(worker_threads(*settings), kBlockingThreads),
+      connector_(clock, [this] { return settings_.current(); }),
+      resolver_(workers_.shared(), clock, *random_, metrics_) {}
+
+Relay::~Relay() { workers_.stop(); }
+
+Result<void> Relay::open() {
+  const auto settings = settings_.current();
+  metrics_.set("build_info", 1, {{"version", HOLDFAST_VERSION}});
+  if (auto loaded = roots_.load(settings->trust.ca_file); !loaded) return loaded.error();
+  auto certificate = WatchedCertificate::open(settings, clock_, log_, metrics_);
+  if (!certificate) return certificate.error();
+  certificate_ = std::move(*certificate);
+
+  const auto contexts = [this] { return roots_.current(); };
+  https_ = make_https_client(resolver_, connector_, clock_, contexts);
+  fetcher_ = make_policy_fetcher(*https_, settings_);
+  auto cache = open_policy_cache(settings->data_dir / "sts.db", log_);
+  if (!cache) return cache.error();
+  policy_cache_ = std::move(*cache);
+  PolicyService::Parts policies{workers_.shared(), workers_.blocking(), clock_,    *random_, resolver_,
+                                *fetcher_,         *policy_cache_,      settings_, log_,     metrics_};
+  policies_ = std::make_unique<PolicyService>(std::move(policies));
+  if (auto loaded = policies_->load(); !loaded) return loaded.error();
+
+  auto ledger = open_ledger_store(settings->data_dir / "tlsrpt.db", settings->hostname);
+  if (!ledger) return ledger.error();
+  ledger_store_ = std::move(*ledger);
+  ledger_ =
+      std::make_unique<DurableLedger>(*ledger_store_, workers_.shared(), workers_.blocking(), clock_, log_);
+
+  auto store = SqliteStore::open(SqliteStoreOptions::from(*settings), clock_, log_, metrics_);
+  if (!store) return store.error();
+  store_ = std::move(*store);
+
+  Scheduler::Parts scheduling{workers_.shared(), clock_,    timeline_,         *random_, log_,
+                              *store_,           settings_, settings->hostname};
+  scheduler_ = std::make_unique<Scheduler>(std::move(scheduling));
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    auto worker = std::make_unique<Worker>(workers_.worker(i), clock_, *random_, metrics_);
+    worker->planner = make_tls_planner(*policies_, worker->resolver, log_, metrics_);
+    DeliveryContext context{workers_.worker(i), clock_,   timeline_,        *random_,         log_,
+                            metrics_,           *store_,  worker->resolver, *worker->planner, connector_,
+                            contexts,           *ledger_, budget_};
+    worker->deliverer = std::make_unique<Deliverer>(std::move(context), *scheduler_);
+    scheduler_->add_agent(*worker->deliverer);
+    deliveries_.push_back(std::move(worker));
+  }
+  auto servers = find_dns_servers(settings->dns);
+  if (!servers) return servers.error();
+  if (auto used = use_resolvers(*servers, settings->dns.timeout); !used) return used.error();
+
+  authenticator_ = std::make_unique<PasswordAuthenticator>(settings, workers_.blocking(), clock_, log_);
+  intake_ = std::make_unique<Intake>(
+      Intake::Parts{*store_, *scheduler_, settings_, clock_, timeline_, *random_, log_, metrics_});
+  tasks_ = std::make_unique<TaskGroup>(workers_.shared(), [this](std::string what) {
+    log_.error("an exception ended a task of the relay: " + what);
+  });
+  AdminApi::Parts api{*this,     *store_, *scheduler_, *policies_,          *ledger_, resolver_,
+                      settings_, clock_,  timeline_,   workers_.blocking(), log_};
+  api_ = std::make_unique<AdminApi>(std::move(api));
+  admin_ = std::make_unique<AdminHttp>(workers_.shared(), clock_, log_, [this](AdminRequest request) {
+    return api_->handle(std::move(request));
+  });
+  return open_listeners();
+}
+
+Result<void> Relay::open_listeners() {
+  const auto settings = settings_.current();
+  for (const auto& listener : settings->listeners) {
+    SessionServices services{*intake_, *authenticator_, *certificate_, clock_, log_, metrics_, store_.get()};
+    auto opened = SubmissionListener::open(listener, settings_, services, workers_);
+    if (!opened) return opened.error();
+    listeners_.push_back(std::move(*opened));
+  }
+  return {};
+}
+
+// Before start() the resolvers are nobody's yet; afterwards each is replaced on its own executor.
+Result<void> Relay::use_resolvers(const DnsServers& servers, Millis timeout) {
+  std::vector<ReplaceableResolver*> all{&resolver_};
+  for (auto& worker : deliveries_) all.push_back(&worker->resolver);
+  for (auto* resolver : all) {
+    if (!started_) {
+      if (auto replaced = resolver->replace(servers, timeout); !replaced) return replaced.error();
+      continue;
+    }
+    asio::co_spawn(resolver->executor(), replace_resolver(*resolver, servers, timeout),
+                   [this](std::exception_ptr, Result<void> replaced) {
+                     if (!replaced) log_.error("dns: the resolver stays as it was: " + replaced.error().text());
+                   });
+  }
+  return {};
+}
+
+Result<void> Relay::start() {
+  const auto settings = settings_.current();
+  started_ = true;
+  policies_->start();
+  ledger_->start();
+  scheduler_->start();
+  asio::post(workers_.shared(), [this] {
+    tasks_->spawn(certificate_->watch());
+    tasks_->spawn(watch_resolver());
+  });
+  if (auto bound = admin_->listen_unix(settings->admin.socket); !bound) return bound.error();
+  if (settings->admin.http) {
+    if (auto bound = admin_->listen_tcp(*settings->admin.http, settings->admin.token); !bound)
+      return bound.error();
+  }
+  for (auto& listener : listeners_) listener->start();
+  accepting_ = true;
+  for (std::size_t i = 0; i < listeners_.size(); ++i) {
+    constexpr const char* kModes[] = {"submission", "submissions", "trusted"};
+    const char* mode = kModes[static_cast<std::size_t>(settings->listeners[i].mode)];
+    log_.info("listening", Fields().add("bind", listeners_[i]->address().text()).add("mode", mode));
+  }
+  return {};
+}
+
+// Says loudly when the resolver does not validate: DANE is blind then.
+asio::awaitable<void> Relay::watch_resolver() {
+  bool told = false;
+  while (true) {
+    const auto trust = settings_.current()->dns.dnssec;
+    const bool validating = co_await validates_dnssec(resolver_);
+    validating_ = validating;
+    metrics_.set("dnssec_validating", validating ? 1 : 0);
+    if (!validating && !told && trust != DnssecTrust::off) {
+      log_.warning("the resolver was not seen to validate DNSSEC: without it, DANE cannot protect anything",
+                   Fields().add("remedy", "use a validating resolver on loopback, or set dns.dnssec"));
+    }
+    told = !validating;
+    const bool awake = co_await sleep_for(clock_, kProbeResolver);
+    if (!awake) co_return;
+  }
+}
+
+asio::awaitable<void> Relay::stop_tasks() {
+  tasks_->stop();
+  co_await tasks_->drained();
+}
+
+asio::awaitable<void> Relay::stop() {
+  const auto grace = settings_.current()->shutdown.grace;
+  const auto deadline = clock_.now() + grace;
+  accepting_ = false;
+  for (auto& listener : listeners_) {
+    co_await listener->stop(std::max<Duration>(Duration{}, deadline - clock_.now()));
+  }
+  if (started_) {
+    co_await scheduler_->stop(std::max<Duration>(Duration{}, deadline - clock_.now()));
+  }
+  auto stopping_tasks = stop_tasks();
+  co_await hop(workers_.shared(), std::move(stopping_tasks));
+  auto stopping_admin = admin_->stop();
+  co_await hop(workers_.shared(), std::move(stopping_admin));
+  if (started_) {
+    co_await policies_->stop();
+    co_await ledger_->stop();
+  }
+  for (auto& worker : deliveries_) {
+    auto closing = close_resolver(worker->resolver);
+    co_await hop(worker->resolver.executor(), std::move(closing));
+  }
+  auto closing = close_resolver(resolver_);
+  co_await hop(workers_.shared(), std::move(closing));
+  co_await store_->close();
+}
+
+std::vector<std::string> Relay::reload() {
+  const std::lock_guard lock(reloading_);
+  LoadInput input;
+  input.file = config_file_;
+  input.environment = holdfast_environment();
+  input.today = std::chrono::floor<std::chrono::days>(clock_.wall());
+  const Loaded loaded = load_settings(input);
+  for (const auto& warning : loaded.warnings) log_.warning(warning.print());
+  auto errors = texts(loaded.errors);
+  if (!loaded.settings) {
+    for (const auto& error : errors) log_.error("reload: " + error);
+    return errors;
+  }
+  // Whatever may fail comes before anything is changed.
+  const auto servers = find_dns_servers(loaded.settings->dns);
+  if (!servers) return {servers.error().text()};
+  if (auto roots = roots_.load(loaded.settings->trust.ca_file); !roots) return {roots.error().text()};
+  if (auto used = use_resolvers(*servers, loaded.settings->dns.timeout); !used) return {used.error().text()};
+  log_.configure(loaded.settings->log);
+  certificate_->reload(loaded.settings);
+  authenticator_->reload(loaded.settings);
+  settings_.publish(loaded.settings);
+  scheduler_->look_again();
+  log_.info("the configuration was reloaded", Fields().add("file", config_file_.string()));
+  return {};
+}
+
+}  // namespace holdfast

@@ -1,0 +1,133 @@
+#include "mta/admin_http.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_future.hpp>
+#include <thread>
+
+#include "tests/fakes/capture.h"
+
+namespace holdfast {
+namespace {
+
+asio::awaitable<AdminResponse> echo(AdminRequest request) {
+  AdminResponse response;
+  response.body = request.method + " " + request.path + " " + std::to_string(request.body.size());
+  co_return response;
+}
+
+class AdminHttpTest : public testing::Test {
+ protected:
+  AdminHttpTest() : guard_(context_.get_executor()), thread_([this] { context_.run(); }) {
+    std::string name = (std::filesystem::temp_directory_path() / "holdfast-admin-XXXXXX").string();
+    folder_ = mkdtemp(name.data());
+  }
+  ~AdminHttpTest() override {
+    asio::co_spawn(context_, http_.stop(), asio::use_future).get();
+    guard_.reset();
+    thread_.join();
+    std::filesystem::remove_all(folder_);
+  }
+
+  static std::string talk(int fd, const std::string& request) {
+    EXPECT_EQ(::send(fd, request.data(), request.size(), MSG_NOSIGNAL), static_cast<ssize_t>(request.size()));
+    std::string reply;
+    char buffer[4096];
+    for (ssize_t got = 0; (got = ::recv(fd, buffer, sizeof buffer, 0)) > 0;)
+      reply.append(buffer, static_cast<std::size_t>(got));
+    ::close(fd);
+    return reply;
+  }
+  std::string over_unix(const std::string& request) const {
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    socket_path().string().copy(address.sun_path, sizeof address.sun_path - 1);
+    EXPECT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    return talk(fd, request);
+  }
+  std::string over_tcp(const std::string& request) const {
+    const auto fields = log_.lines().at(0).fields;
+    const auto colon = fields.find("127.0.0.1:");
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<std::uint16_t>(std::stoi(fields.substr(colon + 10))));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+    EXPECT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    return talk(fd, request);
+  }
+  std::filesystem::path socket_path() const { return folder_ / "admin.sock"; }
+
+  std::filesystem::path folder_;
+  std::unique_ptr<Clock> clock_ = make_system_clock();
+  CapturingLog log_;
+  asio::io_context context_;
+  asio::executor_work_guard<asio::io_context::executor_type> guard_;
+  std::thread thread_;
+  AdminHttp http_{context_.get_executor(), *clock_, log_, echo};
+};
+
+const std::string kEnd = "Connection: close\r\n\r\n";
+
+TEST_F(AdminHttpTest, AnswersOnASocketThatOnlyItsOwnerMayOpen) {
+  ASSERT_TRUE(http_.listen_unix(socket_path()));
+  struct stat info {};
+  ASSERT_EQ(::stat(socket_path().c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+  const auto reply = over_unix("POST /v1/x?a=b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n" + kEnd + "abc");
+  EXPECT_TRUE(reply.starts_with("HTTP/1.1 200 OK\r\n")) << reply;
+  EXPECT_TRUE(reply.ends_with("\r\n\r\nPOST /v1/x 3")) << reply;
+}
+
+TEST_F(AdminHttpTest, RefusesToTakeTheSocketOfARunningRelay) {
+  ASSERT_TRUE(http_.listen_unix(socket_path()));
+  AdminHttp second(context_.get_executor(), *clock_, log_, echo);
+  const auto bound = second.listen_unix(socket_path());
+  ASSERT_FALSE(bound);
+  EXPECT_NE(bound.error().text().find("another relay answers"), std::string::npos);
+}
+
+TEST_F(AdminHttpTest, LetsLoopbackReadWithoutATokenButNotChange) {
+  ASSERT_TRUE(http_.listen_tcp({"127.0.0.1", 0}, "s3cret"));
+  EXPECT_TRUE(
+      over_tcp("GET /metrics HTTP/1.1\r\nHost: localhost:8080\r\n" + kEnd).starts_with("HTTP/1.1 200"));
+  EXPECT_TRUE(over_tcp("POST /v1/reload HTTP/1.1\r\nHost: localhost\r\n" + kEnd).starts_with("HTTP/1.1 401"));
+  EXPECT_TRUE(
+      over_tcp("POST /v1/reload HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer wrong!\r\n" + kEnd)
+          .starts_with("HTTP/1.1 401"));
+  EXPECT_TRUE(
+      over_tcp("POST /v1/reload HTTP/1.1\r\nHost: any.example\r\nAuthorization: Bearer s3cret\r\n" + kEnd)
+          .starts_with("HTTP/1.1 200"));
+}
+
+TEST_F(AdminHttpTest, RefusesAHostThatIsNotOurs) {
+  ASSERT_TRUE(http_.listen_tcp({"127.0.0.1", 0}, ""));
+  EXPECT_TRUE(
+      over_tcp("GET /v1/queue HTTP/1.1\r\nHost: rebound.example\r\n" + kEnd).starts_with("HTTP/1.1 403"));
+}
+
+TEST_F(AdminHttpTest, WantsATokenBeforeItListensBeyondLoopback) {
+  const auto bound = http_.listen_tcp({"0.0.0.0", 0}, "");
+  ASSERT_FALSE(bound);
+  EXPECT_NE(bound.error().text().find("admin.token_file"), std::string::npos);
+}
+
+TEST_F(AdminHttpTest, BoundsWhatItReads) {
+  ASSERT_TRUE(http_.listen_unix(socket_path()));
+  EXPECT_TRUE(over_unix("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n" + kEnd)
+                  .starts_with("HTTP/1.1 413"));
+  EXPECT_TRUE(over_unix("GET /%zz HTTP/1.1\r\nHost: x\r\n" + kEnd).starts_with("HTTP/1.1 400"));
+  EXPECT_TRUE(over_unix("DELETE / HTTP/1.1\r\nHost: x\r\n" + kEnd).starts_with("HTTP/1.1 405"));
+}
+
+}  // namespace
+}  // namespace holdfast
