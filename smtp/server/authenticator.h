@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "config/settings.h"
+#include "config/users_file.h"
 #include "smtp/base/asio.h"
 
 namespace holdfast {
@@ -30,12 +31,23 @@ struct AuthResult {
   std::optional<Identity> identity;
 };
 
+// What a server needs to run SCRAM-SHA-256 with a user (RFC 5802, 7677).
+struct ScramOffer {
+  AuthVerdict verdict = AuthVerdict::accepted;  // any other ends the exchange before it begins
+  ScramKeys keys;  // for an unknown user such as look real, stay the same, and fit no password
+};
+
 class Authenticator {
  public:
   virtual ~Authenticator() = default;
   // Takes as long for unknown users as for known ones. `client_ip` counts failures. Any worker.
   virtual asio::awaitable<AuthResult> verify_password(std::string user, std::string password,
                                                       IpBytes client_ip) = 0;
+
+  // A challenge and response in two halves. The first counts as a failure of `client_ip` until the second
+  // says that the client proved to know the password behind the keys.
+  virtual asio::awaitable<ScramOffer> offer_scram(std::string user, IpBytes client_ip) = 0;
+  virtual asio::awaitable<AuthResult> conclude_scram(std::string user, bool proved, IpBytes client_ip) = 0;
 };
 
 // May `identity` send as `address` (MAIL FROM or From:)? Pure.

@@ -120,12 +120,15 @@ asio::awaitable<void> PasswordAuthenticator::refresh_users() {
   co_return;
 }
 
+asio::awaitable<void> PasswordAuthenticator::look_for_users() {
+  if (!users_.refresh_is_due()) co_return;
+  auto look = refresh_users();
+  co_await hop(blocking_, std::move(look));
+}
+
 asio::awaitable<AuthResult> PasswordAuthenticator::verify_password(std::string user, std::string password,
                                                                    IpBytes client_ip) {
-  if (users_.refresh_is_due()) {
-    auto look = refresh_users();
-    co_await hop(blocking_, std::move(look));
-  }
+  co_await look_for_users();
   const auto table = users_.table();
   const UserRecord* record = table->find(user);
   const bool usable = record != nullptr && !record->suspended && !record->password_hash.empty();
@@ -158,6 +161,36 @@ asio::awaitable<AuthResult> PasswordAuthenticator::verify_password(std::string u
     co_return only(AuthVerdict::unavailable);
   }
   co_return only(AuthVerdict::rejected);
+}
+
+asio::awaitable<ScramOffer> PasswordAuthenticator::offer_scram(std::string user, IpBytes client_ip) {
+  co_await look_for_users();
+  ScramOffer offer;
+  const auto table = users_.table();
+  const UserRecord* record = table->find(user);
+  const bool usable = record != nullptr && !record->suspended && record->scram;
+  if (record == nullptr && !table->complete) {
+    offer.verdict = AuthVerdict::unavailable;
+    co_return offer;
+  }
+  const std::lock_guard lock(mutex_);
+  if (!failures_.take(client_ip, clock_.now())) {
+    offer.verdict = AuthVerdict::locked_out;
+    co_return offer;
+  }
+  offer.keys = usable ? *record->scram : table->decoy_scram(user);
+  co_return offer;
+}
+
+asio::awaitable<AuthResult> PasswordAuthenticator::conclude_scram(std::string user, bool proved,
+                                                                  IpBytes client_ip) {
+  const auto table = users_.table();
+  const UserRecord* record = table->find(user);
+  if (!proved || record == nullptr || record->suspended || !record->scram)
+    co_return only(AuthVerdict::rejected);
+  const std::lock_guard lock(mutex_);
+  failures_.give_back(client_ip, clock_.now());
+  co_return accepted(*record);
 }
 
 }  // namespace holdfast

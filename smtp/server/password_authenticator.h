@@ -58,12 +58,16 @@ class PasswordAuthenticator final : public Authenticator {
   asio::awaitable<AuthResult> verify_password(std::string user, std::string password,
                                               IpBytes client_ip) override;
 
+  asio::awaitable<ScramOffer> offer_scram(std::string user, IpBytes client_ip) override;
+  asio::awaitable<AuthResult> conclude_scram(std::string user, bool proved, IpBytes client_ip) override;
+
   // A new configuration; blocks like the constructor. Thread-safe.
   void reload(SettingsPtr settings);
 
  private:
   asio::awaitable<bool> hash_matches(std::string hash, std::string password);
   asio::awaitable<void> refresh_users();
+  asio::awaitable<void> look_for_users();
 
   Executor blocking_;
   Clock& clock_;

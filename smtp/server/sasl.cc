@@ -1,5 +1,7 @@
 #include "smtp/server/sasl.h"
 
+#include "smtp/server/sasl_scram.h"
+
 namespace holdfast {
 namespace {
 
@@ -76,6 +78,7 @@ std::unique_ptr<SaslExchange> start_sasl(std::string_view mechanism, Authenticat
                                          IpBytes client_ip) {
   if (mechanism == "PLAIN") return std::make_unique<Plain>(authenticator, client_ip);
   if (mechanism == "LOGIN") return std::make_unique<Login>(authenticator, client_ip);
+  if (mechanism == "SCRAM-SHA-256") return start_scram_sha256(authenticator, client_ip);
   return nullptr;
 }
 

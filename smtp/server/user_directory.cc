@@ -1,11 +1,17 @@
 #include "smtp/server/user_directory.h"
 
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <iterator>
+
+#include "smtp/base/base_error.h"
+#include "smtp/base/result.h"
+#include "smtp/wire/base64.h"
 
 namespace holdfast {
 namespace {
@@ -29,6 +35,23 @@ UserRecord record_of(const UserSettings& user) {
   return record;
 }
 
+Result<std::string> read_whole(const std::filesystem::path& path) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return Error(BaseError::io, std::strerror(errno));
+  std::string text;
+  char buffer[16384];
+  ssize_t count = 0;
+  while ((count = ::read(file, buffer, sizeof buffer)) != 0) {
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) break;
+    text.append(buffer, static_cast<std::size_t>(count));
+  }
+  const int cause = errno;
+  ::close(file);
+  if (count < 0) return Error(BaseError::io, std::strerror(cause));
+  return text;
+}
+
 // The same work for the same clear password need not be done again on reload, but whether it is the same
 // cannot be told from the hash alone.
 bool same_credentials(const UserSettings& a, const UserSettings& b) {
@@ -40,6 +63,25 @@ bool same_credentials(const UserSettings& a, const UserSettings& b) {
 const UserRecord* UserTable::find(std::string_view name) const {
   const auto found = users.find(name);
   return found == users.end() ? nullptr : &found->second;
+}
+
+ScramKeys UserTable::decoy_scram(std::string_view name) const {
+  constexpr std::size_t kSaltSize = 16;  // as make_scram() has it
+  const auto digest = [&](std::string_view purpose) {
+    std::array<unsigned char, 32> mac{};
+    std::string text(purpose);
+    text += name;
+    unsigned length = 0;
+    HMAC(EVP_sha256(), decoy_hash.data(), static_cast<int>(decoy_hash.size()),
+         reinterpret_cast<const unsigned char*>(text.data()), text.size(), mac.data(), &length);
+    return std::string(reinterpret_cast<const char*>(mac.data()), mac.size());
+  };
+  ScramKeys keys;
+  keys.iterations = decoy_iterations;
+  keys.salt = base64_encode(digest("salt ").substr(0, kSaltSize));
+  keys.stored_key = base64_encode(digest("stored "));
+  keys.server_key = base64_encode(digest("server "));
+  return keys;
 }
 
 UserDirectory::UserDirectory(SettingsPtr settings, Clock& clock, Log& log) : clock_(clock), log_(log) {
@@ -92,14 +134,13 @@ void UserDirectory::read_file(const std::filesystem::path& path) {
     file_known_ = true;
     return;
   }
-  std::ifstream file(path, std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (!mark || !file.is_open() || file.bad()) {
+  auto text = read_whole(path);
+  if (!mark || !text) {
     log_.error("the users file cannot be read; its users stay as they were",
-               Fields().add("file", path.string()).add("why", std::strerror(errno)));
+               Fields().add("file", path.string()).add("why", text ? "no permission" : text.error().detail));
     return;
   }
-  UsersFile parsed = parse_users(text);
+  UsersFile parsed = parse_users(*text);
   for (const std::string& error : parsed.errors) {
     log_.warning("a line of the users file is skipped",
                  Fields().add("file", path.string()).add("why", error));
@@ -121,6 +162,7 @@ void UserDirectory::publish() {
   table->complete = file_known_;
   for (const auto& [name, user] : table->users) {
     if (table->decoy_hash.empty()) table->decoy_hash = user.password_hash;
+    if (user.scram) table->decoy_iterations = user.scram->iterations;
   }
   const std::lock_guard lock(mutex_);
   if (table->decoy_hash.empty() && table_) table->decoy_hash = table_->decoy_hash;

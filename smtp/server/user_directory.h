@@ -26,6 +26,10 @@ struct UserTable {
   bool complete = true;  // false: the users file was never read
 
   const UserRecord* find(std::string_view name) const;
+  // Keys for who has none: the salt follows from the name and from what is stored here, so that it is the
+  // same on each try and after a restart, as a real one is; no password fits them.
+  ScramKeys decoy_scram(std::string_view name) const;
+  unsigned decoy_iterations = 10000;  // those of some real user
 };
 
 // Thread-safe. `clock` and `log` outlive it.

@@ -43,7 +43,10 @@ class OneUser final : public Authenticator {
  public:
   asio::awaitable<AuthResult> verify_password(std::string user, std::string password,
                                               IpBytes client_ip) override;
+  asio::awaitable<ScramOffer> offer_scram(std::string user, IpBytes client_ip) override;
+  asio::awaitable<AuthResult> conclude_scram(std::string user, bool proved, IpBytes client_ip) override;
   Identity identity;
+  ScramKeys scram;
   std::optional<AuthVerdict> forced;
   std::vector<std::string> attempts;  // "user/password"
   OneUser();
@@ -57,9 +60,9 @@ class CountingQuota final : public Quota {
   bool broken = false;
 };
 
-class TestCertificate final : public ServerTls {
+class ServerCertificate final : public ServerTls {
  public:
-  TestCertificate();
+  ServerCertificate();
   std::shared_ptr<const TlsServerContext> current() const override { return missing ? nullptr : context_; }
   bool missing = false;
 
@@ -75,6 +78,7 @@ struct HarnessOptions {
   LongLines long_lines = LongLines::refuse;
   std::uint64_t min_rate = 0;
   bool with_certificate = true;
+  std::vector<std::string> mechanisms = {"PLAIN", "LOGIN"};
   std::size_t stream_capacity = 1 << 20;
 };
 
@@ -112,7 +116,7 @@ class SessionHarness {
   RecordingSink sink;
   OneUser users;
   CountingQuota quota;
-  TestCertificate certificate;
+  ServerCertificate certificate;
   std::unique_ptr<SubmissionSession> session;
   Settings settings;
 

@@ -48,6 +48,8 @@ asio::awaitable<Result<Acceptance>> RecordingSink::accept(Envelope envelope, Bod
 OneUser::OneUser() {
   identity.user = "app";
   identity.senders = {"@example.com"};
+  static const ScramKeys keys = *make_scram("secret", 4096);
+  scram = keys;
 }
 
 asio::awaitable<AuthResult> OneUser::verify_password(std::string user, std::string password, IpBytes) {
@@ -62,13 +64,30 @@ asio::awaitable<AuthResult> OneUser::verify_password(std::string user, std::stri
   co_return result;
 }
 
+asio::awaitable<ScramOffer> OneUser::offer_scram(std::string user, IpBytes) {
+  attempts.push_back(user + "/scram");
+  ScramOffer offer;
+  offer.verdict = forced.value_or(AuthVerdict::accepted);
+  offer.keys = scram;
+  co_return offer;
+}
+
+asio::awaitable<AuthResult> OneUser::conclude_scram(std::string user, bool proved, IpBytes) {
+  AuthResult result;
+  if (proved && user == "app") {
+    result.verdict = AuthVerdict::accepted;
+    result.identity = identity;
+  }
+  co_return result;
+}
+
 asio::awaitable<Result<bool>> CountingQuota::take(std::string key, Rate, std::uint64_t n) {
   if (broken) co_return Error(BaseError::io, "the store is away");
   taken.push_back(key + " " + std::to_string(n));
   co_return key != empty;
 }
 
-TestCertificate::TestCertificate() {
+ServerCertificate::ServerCertificate() {
   static const auto made = [] {
     const auto now = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
     const SelfSigned pair = *make_self_signed("relay.example.com", now);
@@ -86,7 +105,7 @@ struct SessionHarness::Reading {
 SessionHarness::SessionHarness(HarnessOptions options) : options_(options) {
   settings.hostname = "relay.example.com";
   settings.postmaster = "postmaster@example.com";
-  settings.auth.mechanisms = {"PLAIN", "LOGIN"};
+  settings.auth.mechanisms = options.mechanisms;
   settings.delivery.expire = std::chrono::hours(120);
   settings.limits.message_size = options.message_size;
   settings.limits.recipients_per_message = 5;
