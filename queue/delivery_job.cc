@@ -249,7 +249,6 @@ asio::awaitable<void> DeliveryJob::try_hop(Hop hop) {
   }
   for (const Candidate& c : candidates) {
     if (!pending() || cancelled_) break;
-    if (!any_for(is_ipv6(c.ip))) continue;
     co_await try_address(hop, plan, c, false);
     co_await look_for_cancellation();
   }

@@ -272,9 +272,8 @@ void DeliveryJob::unanswered(const Connection& connection, InHand& message, Item
 bool DeliveryJob::other_family_left(const Connection& connection) const {
   if (!candidates_) return false;
   const bool v6 = is_ipv6(connection.key.ip);
-  return std::any_of(candidates_->begin(), candidates_->end(), [&](const Candidate& c) {
-    return is_ipv6(c.ip) != v6;
-  });
+  return std::any_of(candidates_->begin(), candidates_->end(),
+                     [&](const Candidate& c) { return is_ipv6(c.ip) != v6; });
 }
 
 void DeliveryJob::refuse_unless_taken(Item& item, Verdict verdict, bool needs_all) {

@@ -75,7 +75,11 @@ std::vector<Claim> Destination::take(SteadyTime now, unsigned limit, LaneKind& k
   auto& from = lane.last_chance.empty() ? lane.ready : lane.last_chance;
   const std::size_t share = lane.probing ? 1 : fair_share(from.size(), concurrency(limit) - in_flight_);
   std::vector<Claim> claims;
-  while (!from.empty() && claims.size() < share) {
+  // The claims of one message at several domains of a route stay together: they travel in one transaction.
+  const auto same_message = [&] {
+    return !claims.empty() && claims.back().meta->id == from.front().meta->id;
+  };
+  while (!from.empty() && (claims.size() < share || same_message())) {
     ready_ -= from.front().recipients.size();
     claims.push_back(std::move(from.front()));
     from.pop_front();
