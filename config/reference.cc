@@ -25,11 +25,11 @@ std::string remark(const Key& key) {
   std::string out = key.sentence;
   if (key.required) out += " (required)";
   if (!key.available) out += " (does nothing yet)";
-  return out + "; " + key.form;
+  return out + " [" + key.form + "]";
 }
 
 void pad(std::string& line, std::size_t width) {
-  if (line.size() < width) line.append(width - line.size(), ' ');
+  line.append(line.size() < width ? width - line.size() : 1, ' ');
 }
 
 constexpr std::size_t remark_column = 42;
