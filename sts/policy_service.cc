@@ -123,7 +123,8 @@ asio::awaitable<void> PolicyService::drain() {
 }
 
 asio::awaitable<StsLookup> PolicyService::lookup(DomainName domain, bool fresh) {
-  co_return co_await hop(p_.executor, look(std::move(domain), fresh ? Want::fresh : Want::cached));
+  const Want want = fresh ? Want::fresh : Want::cached;
+  co_return co_await hop(p_.executor, look(std::move(domain), want));
 }
 asio::awaitable<StsLookup> PolicyService::refresh(DomainName domain) {
   co_return co_await hop(p_.executor, look(std::move(domain), Want::forced));

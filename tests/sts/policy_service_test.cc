@@ -3,12 +3,16 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/use_future.hpp>
 #include <filesystem>
+#include <future>
 #include <random>
 
 #include "smtp/base/base_error.h"
 #include "smtp/base/notifier.h"
+#include "smtp/base/workers.h"
 #include "sts/policy_cache.h"
 #include "tests/fakes/capture.h"
 #include "tests/fakes/run.h"
@@ -572,6 +576,37 @@ TEST_F(PolicyServiceTest, NamesTooLongForARecordHaveNone) {
   const std::string label(63, 'a');
   const std::string name = label + "." + label + "." + label + "." + std::string(58, 'b');
   EXPECT_EQ(lookup(false, name).state, State::absent);
+}
+
+// As in the relay: the service on its own thread, asked from the threads of all workers.
+TEST_F(PolicyServiceTest, LookupsFromAllWorkersAreOneFetchPerDomain) {
+  stop();
+  constexpr int kDomains = 20, kRounds = 25;
+  for (int i = 0; i < kDomains; ++i) publish("1", "d" + std::to_string(i) + ".example");
+  Workers workers(3, 1);
+  cache_ = open_policy_cache(directory_ / "sts.db", log_).value();
+  PolicyService::Parts parts{workers.shared(), workers.blocking(), clock_, random_, dns_, fetcher_,
+                             *cache_,          settings_,          log_,   metrics_};
+  PolicyService service(parts);
+  ASSERT_TRUE(service.load());
+  service.start();
+  std::atomic<int> present = 0;
+  const auto ask = [&](int i) -> asio::awaitable<void> {
+    const StsLookup found = co_await service.lookup(domain("d" + std::to_string(i) + ".example"), false);
+    present += found.state == State::present;
+  };
+  std::vector<std::future<void>> asked;
+  for (int round = 0; round < kRounds; ++round) {
+    for (int i = 0; i < kDomains; ++i) {
+      asked.push_back(asio::co_spawn(workers.worker(static_cast<std::size_t>(round) % workers.size()), ask(i),
+                                     asio::use_future));
+    }
+  }
+  for (auto& one : asked) one.get();
+  EXPECT_EQ(present, kDomains * kRounds);
+  for (int i = 0; i < kDomains; ++i) EXPECT_EQ(fetcher_.count("d" + std::to_string(i) + ".example"), 1);
+  asio::co_spawn(workers.worker(0), service.stop(), asio::use_future).get();
+  workers.stop();
 }
 
 // --- the durable part alone ---
