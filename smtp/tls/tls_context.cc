@@ -42,7 +42,9 @@ void apply_common_rules(SSL_CTX* context) {
   SSL_CTX_clear_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF);
   // Thousands of connections are idle at any time: they give their record buffers back.
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
-  SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
+  // Without it a read would ask for more input behind every session ticket, though what came along with the
+  // ticket is still to be read: the wait would never end.
+  SSL_CTX_set_mode(context, SSL_MODE_AUTO_RETRY);
   SSL_CTX_set_max_cert_list(context, kMaxCertificateMessage);
 }
 

@@ -121,6 +121,16 @@ TEST_P(TlsStreams, WorkOctetByOctet) {
   EXPECT_EQ(run(world.context, world.clock, read_all(*meeting.server.stream, 9)), "EHLO me\r\n");
 }
 
+// A TLS 1.3 server sends its tickets behind the handshake; they may come together with its first data.
+TEST_P(TlsStreams, ReadDataThatCameTogetherWithTickets) {
+  auto generous = server();
+  SSL_CTX_clear_options(generous->get(), SSL_OP_NO_TICKET);
+  auto meeting = world.meet(verified_by_pkix(kHost), generous);
+  ASSERT_TRUE(meeting.met());
+  ASSERT_TRUE(run(world.context, world.clock, meeting.server.stream->write("250 ok\r\n")));
+  EXPECT_EQ(run(world.context, world.clock, read_all(*meeting.client.stream, 8)), "250 ok\r\n");
+}
+
 TEST_P(TlsStreams, SendOneWriteInOneWrite) {
   Tap tap;
   auto meeting = meet(tapped(tap));
@@ -260,67 +270,92 @@ TEST(TlsHandshake, RefusesCleartextFromThePeer) {
   }
 }
 
-// What a peer of ours might try on the server: both driven without streams.
-struct RawClient {
-  explicit RawClient(const TlsServerContext& server) {
-    context = SSL_CTX_new(TLS_client_method());
-    SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION);
-    connect(server);
-  }
-  ~RawClient() {
-    SSL_SESSION_free(session);
-    drop();
-    SSL_CTX_free(context);
-  }
-  void drop() {
-    SSL_free(client);
-    SSL_free(peer);
-  }
-  void connect(const TlsServerContext& server) {
-    client = SSL_new(context);
-    peer = SSL_new(server.get());
+// What the other side might try with OpenSSL's own calls: two ends without streams, TLS 1.2.
+class RawPair {
+ public:
+  RawPair(SSL_CTX* client_context, SSL_CTX* server_context, SSL_SESSION* session = nullptr)
+      : client(SSL_new(client_context)), server(SSL_new(server_context)) {
     BIO *a = nullptr, *b = nullptr;
     BIO_new_bio_pair(&a, 0, &b, 0);
     SSL_set_bio(client, a, a);
-    SSL_set_bio(peer, b, b);
+    SSL_set_bio(server, b, b);
+    SSL_set_max_proto_version(client, TLS1_2_VERSION);
     SSL_set_connect_state(client);
-    SSL_set_accept_state(peer);
+    SSL_set_accept_state(server);
     if (session != nullptr) SSL_set_session(client, session);
-    for (int i = 0; i < 10; ++i) {
+    pump();
+  }
+  ~RawPair() {
+    // An orderly end, or OpenSSL would not let the session be resumed.
+    SSL_set_shutdown(client, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    SSL_set_shutdown(server, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    SSL_free(client);
+    SSL_free(server);
+    ERR_clear_error();
+  }
+  RawPair(const RawPair&) = delete;
+  void pump() {
+    char octet = 0;
+    for (int i = 0; i < 20; ++i) {
       SSL_do_handshake(client);
-      SSL_do_handshake(peer);
+      SSL_do_handshake(server);
+      SSL_read(client, &octet, 1);
+      SSL_read(server, &octet, 1);
     }
     ERR_clear_error();
   }
-  SSL_CTX* context;
-  SSL *client, *peer;
-  SSL_SESSION* session = nullptr;
+  bool met() const { return SSL_is_init_finished(client) == 1 && SSL_is_init_finished(server) == 1; }
+
+  SSL* client;
+  SSL* server;
 };
 
-TEST(TlsServer, ResumesNothing) {
-  const auto server = server_with(TlsWorld::authority().leaf_for(kHost));
-  RawClient raw(*server);
-  ASSERT_TRUE(SSL_is_init_finished(raw.client));
-  raw.session = SSL_get1_session(raw.client);
-  raw.drop();
-  raw.connect(*server);
-  ASSERT_TRUE(SSL_is_init_finished(raw.client));
-  EXPECT_FALSE(SSL_session_reused(raw.client));
+using RawContext = std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)>;
+RawContext raw_client() { return {SSL_CTX_new(TLS_client_method()), SSL_CTX_free}; }
+
+// A server context that resumes and renegotiates, unlike ours.
+ServerContext careless_server() {
+  auto made = server_with(TlsWorld::authority().leaf_for(kHost));
+  SSL_CTX_clear_options(made->get(), SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
+  SSL_CTX_set_options(made->get(), SSL_OP_ALLOW_CLIENT_RENEGOTIATION);
+  SSL_CTX_set_session_cache_mode(made->get(), SSL_SESS_CACHE_SERVER);
+  return made;
 }
 
-TEST(TlsServer, RefusesARenegotiation) {
-  const auto server = server_with(TlsWorld::authority().leaf_for(kHost));
-  RawClient raw(*server);
-  ASSERT_TRUE(SSL_is_init_finished(raw.client));
-  ASSERT_EQ(SSL_renegotiate(raw.client), 1);
-  char octet = 0;
-  for (int i = 0; i < 10; ++i) {
-    SSL_do_handshake(raw.client);
-    SSL_read(raw.peer, &octet, 1);
+bool resumes(SSL_CTX* server) {
+  const auto client = raw_client();
+  SSL_SESSION* session = nullptr;
+  {
+    RawPair first(client.get(), server);
+    EXPECT_TRUE(first.met());
+    session = SSL_get1_session(first.client);
   }
-  EXPECT_EQ(SSL_total_renegotiations(raw.peer), 0);
-  EXPECT_EQ(SSL_num_renegotiations(raw.peer), 0);
-  ERR_clear_error();
+  RawPair second(client.get(), server, session);
+  EXPECT_TRUE(second.met());
+  SSL_SESSION_free(session);
+  return SSL_session_reused(second.client) == 1;
+}
+
+TEST(TlsServer, ResumesNothing) {
+  EXPECT_TRUE(resumes(careless_server()->get())) << "else this test proves nothing";
+  EXPECT_FALSE(resumes(server_with(TlsWorld::authority().leaf_for(kHost))->get()));
+}
+
+long renegotiations(SSL_CTX* client, SSL_CTX* server, bool by_client) {
+  RawPair pair(client, server);
+  EXPECT_TRUE(pair.met());
+  const long before = SSL_num_renegotiations(pair.client) + SSL_num_renegotiations(pair.server);
+  SSL_renegotiate(by_client ? pair.client : pair.server);
+  pair.pump();
+  return SSL_num_renegotiations(pair.client) + SSL_num_renegotiations(pair.server) - before;
+}
+
+TEST(TlsRenegotiation, IsRefusedOnBothSides) {
+  const auto client = raw_client();
+  const auto careless = careless_server(), ours = server_with(TlsWorld::authority().leaf_for(kHost));
+  TlsWorld world;
+  EXPECT_GT(renegotiations(client.get(), careless->get(), true), 0) << "else this test proves nothing";
+  EXPECT_EQ(renegotiations(client.get(), ours->get(), true), 0);
 }
 
 }  // namespace
