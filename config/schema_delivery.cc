@@ -57,8 +57,7 @@ std::vector<Key> delivery_keys() {
   k.integer("connections_per_mx", &DeliverySettings::connections_per_mx, 20, 1, 10'000,
             "at once over all destinations behind one MX host");
   k.rate("rate_per_mx", &DeliverySettings::rate_per_mx, "",
-         "messages to one MX host; 4xx replies lower it by themselves")
-      .later();
+         "messages to one MX host; 4xx replies lower it by themselves");
   k.integer("messages_per_connection", &DeliverySettings::messages_per_connection, 100, 1, 100'000,
             "then it is closed");
   k.duration("idle_connection", &DeliverySettings::idle_connection, "10s", 0ms, 5min,
@@ -76,12 +75,10 @@ std::vector<Key> source_keys() {
   k.text("address", &SourceSettings::address, "", "an IP address",
          "a local address that connections leave from", check_ip)
       .must()
-      .later()
       .such_as("\"203.0.113.7\"");
   k.text("hostname", &SourceSettings::hostname, "", "a host name",
          "the EHLO name said from there, as its PTR has it", check_hostname)
       .must()
-      .later()
       .such_as("\"out1.example.com\"");
   return k.take();
 }
@@ -90,27 +87,22 @@ std::vector<Key> route_keys() {
   KeyBuilder<RouteSettings> k;
   k.texts("recipients", &RouteSettings::recipients, {}, "domains, *.domain, *", "mail to these domains",
           check_route_recipient)
-      .later()
       .such_as("[\"*.corp.example\"]");
   k.texts("senders", &RouteSettings::senders, {}, "addresses, @domain, @.domain, *",
-          "mail from these senders", check_sender)
-      .later();
+          "mail from these senders", check_sender);
   k.list("via", &RouteSettings::via, {}, "host:port, mx:domain, tls://host:port",
          "where it goes; several fail over", read_next_hop, print_next_hop)
       .must()
-      .later()
       .such_as("[\"mx.corp.example:25\"]");
   k.choice<RouteTls>("tls", &RouteSettings::tls, "verify",
                      {{"verify", RouteTls::verify},
                       {"required", RouteTls::required},
                       {"opportunistic", RouteTls::opportunistic}},
-                     "raises what the via domain's own policy asks, never lowers it")
-      .later();
-  k.text("username", &RouteSettings::username, "", "a name", "log in there", check_user_name).later();
-  k.secret_file("password_file", &RouteSettings::password, "file with the password for it").later();
+                     "raises what the via domain's own policy asks, never lowers it");
+  k.text("username", &RouteSettings::username, "", "a name", "log in there", check_user_name);
+  k.secret_file("password_file", &RouteSettings::password, "file with the password for it");
   k.text("min_version", &RouteSettings::min_version, "", "1.2 | 1.3; \"\" = as usual", "lowest TLS version",
-         check_tls_version)
-      .later();
+         check_tls_version);
   return k.take();
 }
 
@@ -118,23 +110,18 @@ std::vector<Key> exception_keys() {
   KeyBuilder<ExceptionSettings> k;
   k.text("domain", &ExceptionSettings::domain, "", "a domain", "recipient domain it holds for (or mx)",
          check_domain)
-      .later()
       .such_as("\"partner.example\"");
-  k.text("mx", &ExceptionSettings::mx, "", "a host name", "MX host it holds for (or domain)", check_domain)
-      .later();
+  k.text("mx", &ExceptionSettings::mx, "", "a host name", "MX host it holds for (or domain)", check_domain);
   k.list("allow", &ExceptionSettings::allow, {}, "bad-certificate, no-starttls", "what is forgiven",
          read_relaxation, print_relaxation)
       .must()
-      .later()
       .such_as("[\"bad-certificate\"]");
   k.text("reason", &ExceptionSettings::reason, "", "a text", "why; shown in log and check")
       .must()
-      .later()
       .such_as("\"their certificate expired, ticket 4711\"");
   k.date("until", &ExceptionSettings::until,
          "last day (UTC), at most 30 days ahead; an expired one is an error")
       .must()
-      .later()
       .such_as("2026-12-01");
   return k.take();
 }
@@ -157,8 +144,7 @@ std::vector<Key> sts_keys() {
 std::vector<Key> dane_keys() {
   KeyBuilder<DaneSettings> k;
   k.choice("mode", &DaneSettings::mode, "enforce", policy_modes,
-           "what TLSA records do; they win over MTA-STS")
-      .later();
+           "what TLSA records do; they win over MTA-STS");
   return k.take();
 }
 

@@ -69,7 +69,7 @@ std::vector<Key> queue_keys() {
       print_disk_reserve);
   k.duration("history", &QueueSettings::history, "7d", 0ms, 366 * day,
              "what became of a message is kept so long");
-  k.size("history_size", &QueueSettings::history_size, "1GiB", 0, 1 * TiB, "the older goes first").later();
+  k.size("history_size", &QueueSettings::history_size, "1GiB", 0, 1 * TiB, "the older goes first");
   k.duration("bounce_expire", &QueueSettings::bounce_expire, "1d", 1min, 30 * day,
              "lifetime of null-sender mail");
   return k.take();
@@ -80,11 +80,9 @@ std::vector<Key> admin_keys() {
   k.path("socket", &AdminSettings::socket, "", "a path; \"\" = data_dir/admin.sock",
          "unix socket of the command line");
   k.converted("http", &AdminSettings::http, "127.0.0.1:8080", "address:port; \"\" = off",
-              "/livez, /readyz, /metrics and the status page", read_http, print_http)
-      .later();
+              "/livez, /readyz, /metrics and the status page", read_http, print_http);
   k.secret_file("token_file", &AdminSettings::token, "file with the token asked for outside loopback",
-                &AdminSettings::token_file)
-      .later();
+                &AdminSettings::token_file);
   return k.take();
 }
 

@@ -110,8 +110,7 @@ std::vector<Key> user_keys() {
   k.rate("messages", &UserSettings::messages, "", "messages it may submit").such_as("\"2000/h\"");
   k.rate("recipients", &UserSettings::recipients, "", "recipients it may send to").such_as("\"20000/d\"");
   k.flag("tls_required_no", &UserSettings::tls_required_no, false,
-         "may it send `TLS-Required: No` (RFC 8689)")
-      .later();
+         "may it send `TLS-Required: No` (RFC 8689)");
   return k.take();
 }
 

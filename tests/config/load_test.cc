@@ -99,7 +99,16 @@ http = ""
   EXPECT_EQ(s.exceptions[0].until, std::chrono::sys_days(std::chrono::year(2026) / 12 / 1));
   EXPECT_EQ(s.queue.min_free_space.bytes, 1073741824U);
   EXPECT_FALSE(s.admin.http);
-  EXPECT_THAT(dir.lines(loaded.warnings), testing::Contains(HasSubstr("route[0].via: does nothing yet")));
+  EXPECT_THAT(dir.lines(loaded.warnings), IsEmpty());
+}
+
+TEST(Load, AKeyWhoseFeatureIsNotBuiltIsTakenWithAWarning) {
+  const ConfigDirectory dir;
+  const Loaded loaded = dir.load(host + "[tlsrpt]\nonly_failures = true\njitter = \"240m\"\n");
+  EXPECT_TRUE(loaded.settings);
+  // jitter says its default in other words: that asks for nothing.
+  EXPECT_THAT(dir.lines(loaded.warnings), ElementsAre("holdfast.toml:3:1: tlsrpt.only_failures: does nothing "
+                                                      "yet: its feature comes with a later release"));
 }
 
 struct Mistake {
