@@ -1,5 +1,6 @@
 #include "smtp/wire/address.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "smtp/base/base_error.h"
@@ -8,8 +9,9 @@ namespace holdfast {
 namespace {
 
 std::string parsed(std::string_view text) {
-  auto mailbox = Mailbox::parse(text);
-  return mailbox ? mailbox->text() : "error: " + mailbox.error().detail;
+  const auto mailbox = Mailbox::parse(text);
+  if (mailbox) return mailbox->text();
+  return "refused";
 }
 
 TEST(Mailbox, LowersTheDomainAndKeepsTheLocalPart) {
@@ -83,12 +85,15 @@ TEST(Mailbox, RefusesWhatIsMalformedAndSaysWhy) {
 }
 
 TEST(Mailbox, BoundsItsLengths) {
-  EXPECT_TRUE(Mailbox::parse(std::string(64, 'a') + "@example.com"));
-  EXPECT_FALSE(Mailbox::parse(std::string(65, 'a') + "@example.com"));
+  const auto sized = [](std::size_t local, std::string_view domain) {
+    return Mailbox::parse(fmt::format("{:a>{}}@{}", "", local, domain)).has_value();
+  };
+  EXPECT_TRUE(sized(64, "example.com"));
+  EXPECT_FALSE(sized(65, "example.com"));
   const std::string label(63, 'd');
   const std::string domain = label + "." + label + "." + label;  // 191
-  EXPECT_TRUE(Mailbox::parse(std::string(254 - 192, 'a') + "@" + domain));
-  EXPECT_FALSE(Mailbox::parse(std::string(255 - 192, 'a') + "@" + domain));
+  EXPECT_TRUE(sized(254 - 192, domain));
+  EXPECT_FALSE(sized(255 - 192, domain));
 }
 
 TEST(Mailbox, ParsesWhatItPrints) {
