@@ -125,6 +125,7 @@ TEST_P(TlsStreams, WorkOctetByOctet) {
 TEST_P(TlsStreams, ReadDataThatCameTogetherWithTickets) {
   auto generous = server();
   SSL_CTX_clear_options(generous->get(), SSL_OP_NO_TICKET);
+  SSL_CTX_set_num_tickets(generous->get(), 2);
   auto meeting = world.meet(verified_by_pkix(kHost), generous);
   ASSERT_TRUE(meeting.met());
   ASSERT_TRUE(run(world.context, world.clock, meeting.server.stream->write("250 ok\r\n")));
