@@ -5,12 +5,16 @@
 // pass by, finish() with the header fields. A message is hashed while it is stored, never read a second time.
 #pragma once
 
+#include <filesystem>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "config/settings.h"
+#include "queue/dkim_key.h"
 #include "queue/header_section.h"
 #include "smtp/base/result.h"
 
@@ -32,6 +36,25 @@ class MessageSigner {
   // it cannot be used. Any worker.
   virtual Result<std::unique_ptr<MessageSigning>> begin(const DkimSettings& settings,
                                                         const std::string& domain, WallTime now) = 0;
+};
+
+// Signs with key_dir/DOMAIN/SELECTOR.pem. Keys are kept in memory; a new or changed file is noticed within
+// seconds.
+class DkimSigner final : public MessageSigner {
+ public:
+  Result<std::unique_ptr<MessageSigning>> begin(const DkimSettings& settings, const std::string& domain,
+                                                WallTime now) override;
+
+ private:
+  struct Kept {
+    std::shared_ptr<const DkimKey> key;  // null: no file
+    std::filesystem::file_time_type changed{};
+    WallTime looked{};
+  };
+  Result<std::shared_ptr<const DkimKey>> find(const std::filesystem::path& path, WallTime now);
+
+  std::mutex mutex_;
+  std::map<std::string, Kept> kept_;  // by path; bounded
 };
 
 }  // namespace holdfast
