@@ -150,11 +150,16 @@ struct Talk {
     return wait(session->start_tls(world.contexts, std::move(wanted)));
   }
 
+  ~Talk() {
+    session.reset();
+    settle(world.context);  // the server sees the end and ends, too
+  }
+
   Wire to_server, to_client;
   std::shared_ptr<ServerLog> log = std::make_shared<ServerLog>();
+  TlsWorld world;
   std::optional<ClientSession> session;
   std::shared_ptr<detail::Outcome<void>> server;
-  TlsWorld world;  // last, so first to go: its context holds the server's coroutine
 };
 
 OutgoingMessage canary() {
@@ -251,6 +256,7 @@ TEST(StartTls, FailsWhenThePeerRefusesEhloUnderTls) {
     EXPECT_THAT(talk.log->secured, ElementsAre("EHLO relay.example"));
     // The handshake itself went well, and says so.
     EXPECT_TRUE(talk.session->evidence().pkix);
+    EXPECT_FALSE(talk.session->extensions().pipelining) << "said before TLS";
   }
 }
 

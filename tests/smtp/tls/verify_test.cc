@@ -221,7 +221,7 @@ TEST(Pkix, RefusesAVeryLongChainInNoTime) {
   const auto failure = pkix(chain, "mx.example.com").failure;
   EXPECT_EQ(failure.code, "X509_V_ERR_CERT_CHAIN_TOO_LONG");
   EXPECT_EQ(dane(chain, {last.tlsa(2, 1, 1)}).failure.code, "X509_V_ERR_CERT_CHAIN_TOO_LONG");
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
 }
 
 TEST(Pkix, FollowsAChainOfUsualLengthOnly) {
