@@ -2,6 +2,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/use_future.hpp>
 #include <thread>
 
 #include "mta/admin_json.h"
@@ -104,6 +105,14 @@ Result<void> Relay::open() {
   auto servers = find_dns_servers(settings->dns);
   if (!servers) return servers.error();
   if (auto used = use_resolvers(*servers, settings->dns.timeout); !used) return used.error();
+  if (settings->dns.dnssec == DnssecTrust::required) {
+    // The operator asked for DANE or nothing: a resolver that does not validate would silently mean nothing.
+    if (!asio::co_spawn(workers_.shared(), validates_dnssec(resolver_), asio::use_future).get()) {
+      return Error(BaseError::not_permitted,
+                   "dns.dnssec is \"required\", but the resolvers did not validate the root's SOA; use validating "
+                   "ones, or another dns.dnssec");
+    }
+  }
 
   authenticator_ = std::make_unique<PasswordAuthenticator>(settings, workers_.blocking(), clock_, log_);
   intake_ = std::make_unique<Intake>(
