@@ -44,6 +44,9 @@ class Authenticator {
   virtual asio::awaitable<AuthResult> verify_password(std::string user, std::string password,
                                                       IpBytes client_ip) = 0;
 
+  // What the user may do now; nullopt once the user is gone or suspended. Sessions ask at each message.
+  virtual asio::awaitable<std::optional<Identity>> identity_of(std::string user) = 0;
+
   // A challenge and response in two halves. The first counts as a failure of `client_ip` until the second
   // says that the client proved to know the password behind the keys.
   virtual asio::awaitable<ScramOffer> offer_scram(std::string user, IpBytes client_ip) = 0;

@@ -23,7 +23,7 @@ AuthResult only(AuthVerdict verdict) {
   return result;
 }
 
-Identity identity_of(const UserRecord& user) {
+Identity to_identity(const UserRecord& user) {
   Identity identity;
   identity.user = user.name;
   identity.senders = user.senders;
@@ -36,7 +36,7 @@ Identity identity_of(const UserRecord& user) {
 AuthResult accepted(const UserRecord& user) {
   AuthResult result;
   result.verdict = AuthVerdict::accepted;
-  result.identity = identity_of(user);
+  result.identity = to_identity(user);
   return result;
 }
 
@@ -161,6 +161,14 @@ asio::awaitable<AuthResult> PasswordAuthenticator::verify_password(std::string u
     co_return only(AuthVerdict::unavailable);
   }
   co_return only(AuthVerdict::rejected);
+}
+
+asio::awaitable<std::optional<Identity>> PasswordAuthenticator::identity_of(std::string user) {
+  co_await look_for_users();
+  const auto table = users_.table();
+  const UserRecord* record = table->find(user);
+  if (record == nullptr || record->suspended) co_return std::nullopt;
+  co_return to_identity(*record);
 }
 
 asio::awaitable<ScramOffer> PasswordAuthenticator::offer_scram(std::string user, IpBytes client_ip) {

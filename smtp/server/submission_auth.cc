@@ -122,6 +122,12 @@ asio::awaitable<void> SubmissionSession::authenticate(cmd::Auth auth) {
   }
 }
 
+// A session may last for days. Whoever was suspended or removed since the login is logged out at the next
+// message, and changed rights hold from there on.
+asio::awaitable<void> SubmissionSession::renew_identity() {
+  identity_ = co_await services_.authenticator.identity_of(identity_->user);
+}
+
 asio::awaitable<void> SubmissionSession::conclude_auth(std::string mechanism, AuthResult result) {
   const std::string_view verdict = VerdictName()(result.verdict);
   services_.metrics.counter("auth_attempts_total", {{"mechanism", mechanism}, {"result", verdict}}).add();

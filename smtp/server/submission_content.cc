@@ -6,6 +6,12 @@
 #include "smtp/wire/wire_error.h"
 
 namespace holdfast {
+namespace {
+
+// Reading away what cannot be taken is a service to users; others get no more than a small chunk of it.
+constexpr std::uint64_t kMaxChunkOfStranger = 64 * 1024;
+
+}  // namespace
 
 RateLimit SubmissionSession::rate_limit() const {
   return RateLimit(services_.clock, idle_timeout(), listener_.min_rate);
@@ -92,7 +98,9 @@ asio::awaitable<bool> SubmissionSession::drain_chunk(cmd::Bdat chunk) {
 asio::awaitable<void> SubmissionSession::receive_chunks(cmd::Bdat first) {
   auto why = co_await why_no_content();
   if (why) {
-    const bool drained = co_await drain_chunk(first);
+    const bool stranger = needs_auth() && !identity_;
+    bool drained = false;
+    if (!stranger || first.size <= kMaxChunkOfStranger) drained = co_await drain_chunk(first);
     if (lost_) co_return;
     if (!drained) finished_ = true;
     co_return refuse(*why);

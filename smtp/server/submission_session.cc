@@ -95,6 +95,7 @@ asio::awaitable<void> SubmissionSession::handle(Command command) {
   } else if (auto* bdat = std::get_if<cmd::Bdat>(&command)) {
     co_await receive_chunks(*bdat);
   } else {
+    if (identity_ && std::holds_alternative<cmd::Mail>(command)) co_await renew_identity();
     answer_at_once(command);
   }
 }

@@ -95,6 +95,7 @@ class SubmissionSession final : private ChunkCommands {
   asio::awaitable<void> start_tls();
   asio::awaitable<bool> accept_tls();
   asio::awaitable<void> authenticate(cmd::Auth auth);
+  asio::awaitable<void> renew_identity();
   asio::awaitable<void> conclude_auth(std::string mechanism, AuthResult result);
 
   // submission_content.cc

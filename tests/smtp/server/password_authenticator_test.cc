@@ -259,6 +259,19 @@ TEST_F(PasswordAuthenticatorTest, CountsScramFailuresToo) {
   EXPECT_EQ(offer(), AuthVerdict::locked_out);
 }
 
+TEST_F(PasswordAuthenticatorTest, KnowsWhoIsStillThere) {
+  auto identity = [&](const char* user) {
+    auto task = authenticator().identity_of(user);
+    return run(context_, std::move(task));
+  };
+  write_users("filed password=" + cheap_hash("one") + " senders=@b.example\n");
+  EXPECT_EQ(identity("filed")->senders, std::vector<std::string>{"@b.example"});
+  write_users("filed password=" + cheap_hash("one") + " suspended\n");
+  clock_.advance(std::chrono::seconds(2));
+  EXPECT_FALSE(identity("filed"));
+  EXPECT_FALSE(identity("nobody"));
+}
+
 TEST_F(PasswordAuthenticatorTest, TakesANewConfiguration) {
   EXPECT_EQ(verdict("configured", "secret"), AuthVerdict::accepted);
   Settings changed = settings_;

@@ -163,6 +163,16 @@ TEST(Auth, HappensOnce) {
   EXPECT_EQ(client.says("AUTH PLAIN " + plain("app", "secret")), "503 5.5.1 You are logged in already\r\n");
 }
 
+TEST(Auth, EndsWithTheUser) {
+  Secured client;
+  client.says("AUTH PLAIN " + plain("app", "secret"));
+  EXPECT_EQ(client.codes("MAIL FROM:<a@example.com>\r\nRSET"), "250 250");
+  client.users.identity.senders = {"@other.example"};
+  EXPECT_EQ(client.codes("MAIL FROM:<a@example.com>"), "550");
+  client.users.suspended = true;
+  EXPECT_EQ(client.codes("MAIL FROM:<a@other.example>"), "530");
+}
+
 TEST(Auth, FailuresTakeTimeAndThenEndTheSession) {
   Secured client;
   const std::string command = "AUTH PLAIN " + plain("app", "wrong");

@@ -415,6 +415,14 @@ TEST(Deadline, EndsAnIdleSession) {
   EXPECT_EQ(client.metrics.count("submission_rejections_total{reason=timeout}"), 1U);
 }
 
+TEST(Deadline, ComesSoonerNearTheConnectionLimit) {
+  SessionHarness client;
+  client.under_pressure = true;
+  client.logs_in();
+  client.waits(std::chrono::seconds(51));
+  EXPECT_TRUE(client.session_ended());
+}
+
 TEST(Deadline, IsNotMovedByADrip) {
   SessionHarness client;
   client.logs_in();

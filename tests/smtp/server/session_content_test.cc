@@ -267,6 +267,15 @@ TEST(Bdat, IsRefusedWhenTooLarge) {
   EXPECT_TRUE(client.closed());
 }
 
+TEST(Bdat, OfAStrangerIsReadOnlyWhileSmall) {
+  SessionHarness client({.mode = ListenerMode::submission});
+  client.received();
+  EXPECT_EQ(codes_of(client.sends(bdat(std::string(60000, 'x')))), "503");
+  EXPECT_EQ(client.codes("NOOP"), "250");
+  EXPECT_EQ(client.codes("BDAT 70000 LAST"), "503");
+  EXPECT_TRUE(client.closed());
+}
+
 TEST(Bdat, OfAWrongLengthTurnsIntoNoCommands) {
   SessionHarness client;
   client.logs_in();

@@ -43,9 +43,11 @@ class OneUser final : public Authenticator {
  public:
   asio::awaitable<AuthResult> verify_password(std::string user, std::string password,
                                               IpBytes client_ip) override;
+  asio::awaitable<std::optional<Identity>> identity_of(std::string user) override;
   asio::awaitable<ScramOffer> offer_scram(std::string user, IpBytes client_ip) override;
   asio::awaitable<AuthResult> conclude_scram(std::string user, bool proved, IpBytes client_ip) override;
   Identity identity;
+  bool suspended = false;
   ScramKeys scram;
   std::optional<AuthVerdict> forced;
   std::vector<std::string> attempts;  // "user/password"
@@ -116,6 +118,7 @@ class SessionHarness {
   RecordingSink sink;
   OneUser users;
   CountingQuota quota;
+  std::atomic<bool> under_pressure = false;
   ServerCertificate certificate;
   std::unique_ptr<SubmissionSession> session;
   Settings settings;

@@ -64,6 +64,11 @@ asio::awaitable<AuthResult> OneUser::verify_password(std::string user, std::stri
   co_return result;
 }
 
+asio::awaitable<std::optional<Identity>> OneUser::identity_of(std::string) {
+  if (suspended) co_return std::nullopt;
+  co_return identity;
+}
+
 asio::awaitable<ScramOffer> OneUser::offer_scram(std::string user, IpBytes) {
   attempts.push_back(user + "/scram");
   ScramOffer offer;
@@ -121,7 +126,7 @@ SessionHarness::SessionHarness(HarnessOptions options) : options_(options) {
 
   StreamPair pair = make_stream_pair(context.get_executor(), clock, options.stream_capacity);
   client_ = std::move(pair.client);
-  const SessionServices services{sink, users, certificate, clock, log, metrics, &quota, nullptr};
+  const SessionServices services{sink, users, certificate, clock, log, metrics, &quota, &under_pressure};
   session = std::make_unique<SubmissionSession>(
       std::move(pair.server), std::make_shared<const Settings>(settings), listener, services);
   asio::co_spawn(context, session->run(), [this](std::exception_ptr exception) {
