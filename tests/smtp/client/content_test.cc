@@ -193,7 +193,6 @@ struct Large {
     server.emplace(replies);
     session.emplace(server->stream(), clock, "relay.example", ClientTimeouts());
     EXPECT_TRUE(run(session->open()));
-    StringBody body(lines(10));
     result = run(session->send(message(), *std::make_unique<ManyChunks>()));
   }
   // 500 kB in parts of 10.
