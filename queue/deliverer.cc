@@ -5,6 +5,7 @@
 #include <map>
 
 #include "queue/delivery_job.h"
+#include "queue/delivery_sign.h"
 #include "queue/retry_schedule.h"
 #include "smtp/base/hop.h"
 
@@ -99,7 +100,11 @@ asio::awaitable<void> Deliverer::run_disposal(Disposal disposal) {
       auto header = co_await context_.store.read_header(claim.meta->id);
       if (header) request.header = std::move(*header);
     }
-    writer_.add(build_record(std::move(request), context_.random));
+    DeliveryRecord made = build_record(std::move(request), context_.random);
+    if (!made.batch.accept.empty()) {
+      made = co_await sign_notifications(context_, std::move(made), claim.meta, disposal.settings, now);
+    }
+    writer_.add(std::move(made));
   }
 }
 

@@ -57,6 +57,7 @@ class GrantSink {
   struct Settled {
     ClaimToken token;
     std::size_t recipients = 0;
+    std::optional<WallTime> next{};  // when the first of them that wait is to be tried again
   };
   virtual void settled(std::vector<Settled> settled) = 0;
   // A notification was put in the queue unclaimed.

@@ -5,9 +5,6 @@
 namespace holdfast {
 namespace {
 
-// RFC 5321 names no limit for connecting; the reply to SYN comes at once or, nearly always, never.
-constexpr Duration kConnectLimit = std::chrono::seconds(30);
-
 // Fills in what is known of a session that ends here or goes on.
 void describe_session(const ClientSession& session, OpenResult& result) {
   result.evidence = session.evidence();
@@ -18,7 +15,7 @@ void describe_session(const ClientSession& session, OpenResult& result) {
 }  // namespace
 
 asio::awaitable<OpenResult> open_connection(Connector& connector, Clock& clock, OpenRequest request) {
-  const ClientTimeouts timeouts;
+  const ClientTimeouts timeouts = request.timeouts;
   const TlsRequirement& need = request.requirement;
   OpenResult result;
 
@@ -27,7 +24,7 @@ asio::awaitable<OpenResult> open_connection(Connector& connector, Clock& clock, 
   target.port = request.key.port;
   target.operators_word = request.operators_word;
   target.source = request.source;
-  auto connected = co_await connector.connect(target, kConnectLimit);
+  auto connected = co_await connector.connect(target, request.connect_limit);
   if (!connected) {
     result.broken = connected.error();
     co_return result;

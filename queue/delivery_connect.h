@@ -25,6 +25,9 @@ struct OpenRequest {
   bool in_clear = false;  // TLS was tried and failed; only where requirement.cleartext_allowed
   std::string username, password;
   std::shared_ptr<const TlsClientContexts> contexts;
+  // RFC 5321 names no limit for connecting; the reply to SYN comes at once or, nearly always, never.
+  Duration connect_limit = std::chrono::seconds(30);
+  ClientTimeouts timeouts;
 };
 
 struct OpenResult {

@@ -35,6 +35,13 @@ Counter& DeliveryMetrics::attempts(const std::string& result, const std::string&
   return *counter;
 }
 
+Counter& DeliveryMetrics::lowered(const std::string& cause, const std::string& result_type) {
+  Counter*& counter = lowered_[{cause, result_type}];
+  if (!counter)
+    counter = &metrics_.counter("policy_lowered_total", {{"cause", cause}, {"result_type", result_type}});
+  return *counter;
+}
+
 Counter& DeliveryMetrics::sessions(const std::string& policy, const std::string& result_type) {
   Counter*& counter = sessions_[{policy, result_type}];
   if (!counter)

@@ -19,6 +19,8 @@
 
 namespace holdfast {
 
+class MessageSigner;
+
 struct DeliveryContext {
   Executor executor;  // the worker's; resolver, planner and connector are used on it
   Clock& clock;
@@ -34,6 +36,7 @@ struct DeliveryContext {
   Ledger& ledger;
   ConnectionBudget& budget;  // shared by all workers
   OriginObserver* observer = nullptr;
+  MessageSigner* signer = nullptr;  // of notifications; nullptr: they go out unsigned
 };
 
 // Addresses that could not be connected to a moment ago. A delivery asks the others first, and these only
@@ -57,6 +60,8 @@ class DeliveryMetrics {
   explicit DeliveryMetrics(Metrics& metrics);
   Counter& attempts(const std::string& result, const std::string& tls_policy);
   Counter& sessions(const std::string& policy, const std::string& result_type);
+  // Sessions that went on though enforcing would have refused them; `cause`: "exception" or "observe".
+  Counter& lowered(const std::string& cause, const std::string& result_type);
   Histogram& duration() { return duration_; }
   Histogram& delay() { return delay_; }
 
@@ -64,7 +69,7 @@ class DeliveryMetrics {
   Metrics& metrics_;
   Histogram& duration_;
   Histogram& delay_;
-  std::map<std::pair<std::string, std::string>, Counter*> attempts_, sessions_;
+  std::map<std::pair<std::string, std::string>, Counter*> attempts_, sessions_, lowered_;
 };
 
 }  // namespace holdfast

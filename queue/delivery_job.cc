@@ -454,6 +454,7 @@ asio::awaitable<std::unique_ptr<Connection>> DeliveryJob::open(const Hop& hop, c
 std::shared_ptr<const TlsSummary> DeliveryJob::account(const Hop& hop, const TlsPlan& plan, const MxPlan& mx,
                                                        const OpenResult& opened, Duration took,
                                                        const ConnectionKey& key) {
+  ResultType passed_over = ResultType::success;
   auto tls = std::make_shared<TlsSummary>();
   tls->policy = policy_label(mx, grant_.route != nullptr);
   tls->mode = policy_mode(mx);
@@ -479,6 +480,7 @@ std::shared_ptr<const TlsSummary> DeliveryJob::account(const Hop& hop, const Tls
       tls->result = name(o.result);
       break;
     }
+    passed_over = overlooked(mx, outcomes);
     for (const auto& o : outcomes) metrics_.sessions(policy_type_name(o.policy.type), name(o.result)).add();
     if (counts_in_tlsrpt()) to_ledger(std::move(outcomes));
   }
@@ -490,6 +492,13 @@ std::shared_ptr<const TlsSummary> DeliveryJob::account(const Hop& hop, const Tls
   }
   f.add("mx", key.mx).add("ip", ip_text(key.ip));
   add_tls(f, *tls);
+  if (passed_over != ResultType::success) {
+    // What enforcing would have done is told, though the message goes on.
+    const char* cause = mx.lowered_by.empty() ? "observe" : "exception";
+    f.add("lowered", cause).add("enforcing", name(passed_over));
+    if (!mx.lowered_by.empty()) f.add("exception", mx.lowered_by);
+    metrics_.lowered(cause, name(passed_over)).add();
+  }
   if (opened.refused) f.add("code", opened.refused->code).add("reply", opened.refused->summary());
   if (opened.broken) f.add("reply", sanitise(opened.broken->text()));
   if (!opened.refused && !opened.broken && opened.tls_failure)

@@ -1,5 +1,6 @@
 #include "queue/delivery_outcome.h"
 
+#include "queue/delivery_verdict.h"
 #include "tlsrpt/result_type.h"
 
 namespace holdfast {
@@ -122,6 +123,13 @@ std::vector<SessionOutcome> refused_mx_outcomes(const MxPlan& mx, const DomainNa
     out.push_back(std::move(o));
   }
   return out;
+}
+
+ResultType overlooked(const MxPlan& mx, const std::vector<SessionOutcome>& outcomes) {
+  for (const SessionOutcome& o : outcomes)
+    if (o.result != ResultType::success && !o.policy.enforced && domain_enforces(o.policy)) return o.result;
+  const bool unknown = mx.usable && mx.finding == PlanFinding::tlsa_unknown;
+  return unknown ? result_type_of(mx.finding) : ResultType::success;
 }
 
 const char* policy_type_name(AppliedPolicy::Type type) {

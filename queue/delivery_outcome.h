@@ -31,6 +31,10 @@ std::vector<SessionOutcome> session_outcomes(const MxPlan& mx, const SessionFact
 std::vector<SessionOutcome> refused_mx_outcomes(const MxPlan& mx, const DomainName& report_domain,
                                                 WallTime at);
 
+// What enforcing would have refused the session for, where an [[exception]] or mode observe lets it go on;
+// success: nothing.
+ResultType overlooked(const MxPlan& mx, const std::vector<SessionOutcome>& outcomes);
+
 // What `tls_sessions_total{policy}` and the log call it: "sts", "tlsa", "no-policy-found".
 const char* policy_type_name(AppliedPolicy::Type type);
 

@@ -139,10 +139,13 @@ DeliveryRecord build_record(RecordRequest request, Random& random) {
   DeliveryRecord record;
   Batch& batch = record.batch;
   std::vector<DsnRecipient> failures, delays, relays;
-  std::map<ClaimToken, std::size_t> settled;
+  std::map<ClaimToken, GrantSink::Settled> settled;
   for (Ending& e : request.endings) {
-    ++settled[e.token];
+    GrantSink::Settled& token = settled[e.token];
+    token.token = e.token;
+    ++token.recipients;
     if (e.fate == Fate::deferred || e.fate == Fate::given_back) {
+      token.next = token.next ? std::min(*token.next, e.next_attempt) : e.next_attempt;
       Defer defer;
       defer.recipient = e.recipient.id;
       defer.token = e.token;
@@ -182,12 +185,7 @@ DeliveryRecord build_record(RecordRequest request, Random& random) {
   add_dsn(batch, DsnKind::relayed, std::move(relays), request, random);
   batch.history = std::move(request.history);
   add_history(batch, request);
-  for (const auto& [token, n] : settled) {
-    GrantSink::Settled s;
-    s.token = token;
-    s.recipients = n;
-    record.settled.push_back(s);
-  }
+  for (const auto& [token, s] : settled) record.settled.push_back(s);
   return record;
 }
 
@@ -225,18 +223,20 @@ void log_ending(Log& log, const MessageMeta& meta, const Ending& ending, Duratio
   log.event(name(ending.fate), f);
 }
 
+Accept copy_of(const Accept& accept) {
+  Accept copy;
+  copy.meta = accept.meta;
+  copy.prefix = accept.prefix;
+  copy.body_of = accept.body_of;
+  copy.suffix = accept.suffix;
+  copy.recipients = accept.recipients;
+  copy.claim = accept.claim;
+  return copy;
+}
+
 Batch copy_of(const Batch& batch) {
   Batch copy;
-  for (const Accept& a : batch.accept) {
-    Accept c;
-    c.meta = a.meta;
-    c.prefix = a.prefix;
-    c.body_of = a.body_of;
-    c.suffix = a.suffix;
-    c.recipients = a.recipients;
-    c.claim = a.claim;
-    copy.accept.push_back(std::move(c));
-  }
+  for (const Accept& a : batch.accept) copy.accept.push_back(copy_of(a));
   copy.complete = batch.complete;
   copy.defer = batch.defer;
   copy.history = batch.history;

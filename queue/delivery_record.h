@@ -60,6 +60,7 @@ void log_ending(Log& log, const MessageMeta& meta, const Ending& ending, Duratio
 void add_tls(Fields& fields, const TlsSummary& tls);
 
 // A batch without staged bodies, once more: apply() consumes what it is given, and may have to be repeated.
+Accept copy_of(const Accept& accept);
 Batch copy_of(const Batch& batch);
 void append(Batch& to, Batch from);
 

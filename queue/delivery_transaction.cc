@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "queue/delivery_job.h"
+#include "queue/delivery_sign.h"
 #include "smtp/base/base_error.h"
 #include "smtp/base/notifier.h"
 #include "smtp/wire/content_check.h"
@@ -352,7 +353,11 @@ asio::awaitable<void> DeliveryJob::record(InHand& message) {
                            " cannot be quoted: " + header.error().text());
     }
   }
-  writer_.add(build_record(std::move(request), context_.random));
+  DeliveryRecord made = build_record(std::move(request), context_.random);
+  if (!made.batch.accept.empty()) {
+    made = co_await sign_notifications(context_, std::move(made), message.meta, grant_.settings, now);
+  }
+  writer_.add(std::move(made));
 }
 
 // What nobody took or refused for good.

@@ -41,6 +41,8 @@ Verdict policy_verdict(const MxPlan& plan, std::string reason, const char* cause
   v.policy = true;
   v.mx = plan.mx.name.text();
   v.stage = "starttls";
+  // Whoever made the exception is to see in the queue that it does not reach far enough.
+  if (!plan.lowered_by.empty()) reason += "; the exception (" + plan.lowered_by + ") does not cover this";
   v.text = sanitise(fmt::format("{}: {}", v.mx.empty() ? "the next hop" : v.mx, reason));
   std::string who = blamed(plan);
   if (message.requiretls) who = who.empty() ? "requiretls" : "requiretls " + who;
@@ -216,12 +218,19 @@ std::string policy_label(const MxPlan& plan, bool by_route) {
   return by_route ? "route" : "none";
 }
 
+bool domain_enforces(const AppliedPolicy& policy) {
+  if (policy.type == AppliedPolicy::Type::sts) return policy.mode == StsMode::enforce;
+  return policy.type == AppliedPolicy::Type::tlsa;  // a TLSA record knows no testing
+}
+
 std::string policy_mode(const MxPlan& plan) {
+  if (!plan.lowered_by.empty()) return "exception";
   const char* mode = "none";
   for (const auto& p : plan.policies) {
     if (p.enforced) return "enforce";
-    if (p.type == AppliedPolicy::Type::sts && p.mode != StsMode::none) mode = name(p.mode);
-    if (p.type == AppliedPolicy::Type::tlsa) mode = "observe";
+    if (p.type == AppliedPolicy::Type::sts && p.mode == StsMode::testing && mode == std::string_view("none"))
+      mode = "testing";
+    if (domain_enforces(p)) mode = "observe";
   }
   return mode;
 }

@@ -67,9 +67,10 @@ bool needs_smtputf8(const MessageMeta& meta, const Mailbox& recipient);
 
 // Which policy spoke about an MX: "sts", "dane", "dane+sts", "route" or "none"; bounded, a metric label.
 std::string policy_label(const MxPlan& plan, bool by_route);
-// "enforce", "testing", "observe" or "none"; "enforce" only where an enforced policy stood behind the
-// requirement, or would have without an [[exception]].
+// "enforce", "testing", "observe" (an enforcing policy that is only watched here), "exception" or "none".
 std::string policy_mode(const MxPlan& plan);
+// Does the domain itself enforce this policy, whatever is made of it here?
+bool domain_enforces(const AppliedPolicy& policy);
 
 enum class Fate { delivered, deferred, given_back, bounced, expired, damaged };
 const char* name(Fate fate);

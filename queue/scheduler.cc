@@ -119,6 +119,12 @@ void Scheduler::take_in_hand(const Claim& claim) {
 }
 
 void Scheduler::on_settled(const Settled& settled) {
+  // The last look at the store knew nothing of this retry. Not at once: what a destination gave back may
+  // still be blocked.
+  if (settled.next) {
+    const SteadyTime soonest = parts_.clock.now() + std::chrono::seconds(1);
+    request_refill(std::max(parts_.timeline.to_steady(*settled.next), soonest));
+  }
   const auto found = hand_.find(settled.token.value);
   if (found == hand_.end()) return;
   const std::size_t n = std::min(settled.recipients, found->second.recipients);

@@ -120,6 +120,7 @@ class TestMxSession {
   std::string buffer_;
   bool tls_ = false;
   bool reading_content_ = false;
+  bool in_transaction_ = false;
   TestMx::Taken now_;
 };
 
@@ -209,6 +210,10 @@ class DeliveryFixture {
   std::vector<QueueRow> rows_of(QueueId id, std::optional<RecipientState> state = std::nullopt);
   std::size_t count(RecipientState state) { return rows(state).size(); }
   std::string reason_of(const std::string& to);
+  // What a notification tells of an address: "failed 5.1.1", with " (policy)" where it names one; "" when
+  // none does.
+  std::string told_of(const std::string& address);
+  std::size_t notifications();
   void stop(Duration grace = std::chrono::seconds(5));
   void reload(Settings settings) { source.settings = std::make_shared<const Settings>(std::move(settings)); }
 

@@ -12,6 +12,7 @@ Claim claim_for(const std::string &domain, std::uint64_t token,
                 TlsClass tls = {}) {
   auto meta = std::make_shared<MessageMeta>();
   meta->tls = tls;
+  for (std::size_t i = 0; i < 8; ++i) meta->id.bytes[15 - i] = static_cast<std::uint8_t>(token >> (8 * i));
   Claim claim;
   claim.token = ClaimToken{token};
   claim.meta = meta;
@@ -71,6 +72,18 @@ TEST_F(DestinationTest, HandsOutSmallBatchesEvenly) {
   EXPECT_EQ(take().size(), 2U) << "ten claims, five permits";
   fill(1000);
   EXPECT_EQ(take().size(), kClaimsPerGrant);
+}
+
+TEST_F(DestinationTest, KeepsTheClaimsOfOneMessageTogether) {
+  token = 100;
+  const Claim first = claim_for("a.example", 1);
+  for (const char* domain : {"a.example", "b.example", "c.example"}) {
+    Claim claim = claim_for(domain, 1);
+    claim.meta = first.meta;
+    d.push(std::move(claim));
+  }
+  fill(1);
+  EXPECT_EQ(take().size(), 3U);
 }
 
 TEST_F(DestinationTest, ShrinksOnFailureAndBacksOffOnceDead) {
