@@ -221,8 +221,12 @@ TEST_F(PolicyServiceTest, EnforceSurvivesTheLossOfRecordHttpsAndARestart) {
   lookup();
   fetcher_.fail(StsError::connect_failed);
   const auto lose = std::vector<std::function<void()>>{
-      [this] { retract(); }, [this] { dns_.txt("_mta-sts.example.com", "v=STSv1; id=1; id"); },
-      [this] { dns_fails(); }};
+      [this] { retract(); },
+      [this] {
+        retract();
+        dns_.txt("_mta-sts.example.com", "v=spf1 -all");
+      },
+      [this] { dns_.txt("_mta-sts.example.com", "v=STSv1; id=1; id"); }, [this] { dns_fails(); }};
   for (const auto& loss : lose) {
     loss();
     clock_.advance(5h);
@@ -231,7 +235,7 @@ TEST_F(PolicyServiceTest, EnforceSurvivesTheLossOfRecordHttpsAndARestart) {
     restart();
     expect_enforced(lookup(), "1");
   }
-  clock_.advance(168h - 15h - 1s);
+  clock_.advance(168h - 20h - 1s);
   expect_enforced(lookup(), "1");
   clock_.advance(1s);
   EXPECT_EQ(lookup().state, State::unknown);  // expired, and DNS still fails
