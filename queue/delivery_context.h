@@ -60,7 +60,8 @@ class DeliveryMetrics {
   explicit DeliveryMetrics(Metrics& metrics);
   Counter& attempts(const std::string& result, const std::string& tls_policy);
   Counter& sessions(const std::string& policy, const std::string& result_type);
-  // Sessions that went on though enforcing would have refused them; `cause`: "exception" or "observe".
+  // Sessions that went on though enforcing would have refused them; `cause`: "exception", "observe" or
+  // "tls-required-no".
   Counter& lowered(const std::string& cause, const std::string& result_type);
   Histogram& duration() { return duration_; }
   Histogram& delay() { return delay_; }

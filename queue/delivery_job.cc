@@ -112,6 +112,7 @@ asio::awaitable<GrantReport> DeliveryJob::run() {
   } else if (!report.unfinished.empty() && !busy_mx_.empty()) {
     report.how = GrantReport::How::busy;
     report.busy_mx = busy_mx_;
+    report.total_reached = total_reached_;
   } else if (!notes_.empty()) {
     const Verdict why = best_note();
     report.how = GrantReport::How::failed;
@@ -214,6 +215,8 @@ asio::awaitable<TlsPlan> DeliveryJob::plan_for(const Hop& hop, PlanRequest reque
 
 asio::awaitable<void> DeliveryJob::try_hop(Hop hop) {
   MxSet mx = co_await mx_of(hop);
+  co_await look_for_cancellation();
+  if (cancelled_) co_return;  // what was found may be the cancellation's doing
   if (auto verdict = verdict_of(mx, grant_.route != nullptr)) {
     if (verdict->kind != Verdict::Kind::permanent) {
       note(std::move(*verdict));
@@ -226,11 +229,15 @@ asio::awaitable<void> DeliveryJob::try_hop(Hop hop) {
   }
   PlanRequest request = request_for(hop, mx);
   TlsPlan plan = co_await plan_for(hop, std::move(request));
+  co_await look_for_cancellation();
+  if (cancelled_) co_return;
   if (plan.must_wait) {
     defer_young(plan);
     if (!pending()) co_return;
     PlanRequest again = request_for(hop, std::move(mx));
     plan = co_await plan_for(hop, std::move(again));
+    co_await look_for_cancellation();
+    if (cancelled_) co_return;
     if (plan.must_wait) {
       Verdict v = own_verdict(Verdict::Kind::temporary, "4.4.3", plan.why);
       v.policy = true;
@@ -415,8 +422,7 @@ asio::awaitable<std::unique_ptr<Connection>> DeliveryJob::open(const Hop& hop, c
   ConnectionBudget::Place place = context_.budget.open(host, settings().delivery, context_.clock.now());
   if (!place) {
     busy_mx_ = host;
-    pool_.shed(host);
-    pool_.shed("");
+    total_reached_ = context_.budget.open_in_all() >= settings().delivery.connections_total;
     co_return nullptr;
   }
   OpenRequest request = open_request(hop, where, key);
@@ -492,9 +498,11 @@ std::shared_ptr<const TlsSummary> DeliveryJob::account(const Hop& hop, const Tls
   }
   f.add("mx", key.mx).add("ip", ip_text(key.ip));
   add_tls(f, *tls);
-  if (passed_over != ResultType::success) {
+  const bool goes_on = opened.connection || mx.requirement.cleartext_allowed;
+  if (goes_on && passed_over != ResultType::success) {
     // What enforcing would have done is told, though the message goes on.
-    const char* cause = mx.lowered_by.empty() ? "observe" : "exception";
+    const char* lifted = tls_.tls_required_no ? "tls-required-no" : "observe";
+    const char* cause = mx.lowered_by.empty() ? lifted : "exception";
     f.add("lowered", cause).add("enforcing", name(passed_over));
     if (!mx.lowered_by.empty()) f.add("exception", mx.lowered_by);
     metrics_.lowered(cause, name(passed_over)).add();

@@ -204,6 +204,7 @@ void apply_exceptions(const Terms& terms, MxPlan& plan) {
     need.cleartext_allowed = true;
   }
   for (AppliedPolicy& policy : plan.policies) policy.enforced = false;
+  plan.lowered_by = allow.reasons;
   note(plan, PlanFinding::exception_applied, "exception: " + allow.reasons);
 }
 
