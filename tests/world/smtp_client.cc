@@ -59,7 +59,10 @@ SmtpReply SmtpClient::read_reply() {
 }
 
 bool SmtpClient::starttls(const ClientTls& setup) {
-  if (command("STARTTLS").code != 220) return false;
+  return command("STARTTLS").code == 220 && handshake(setup);
+}
+
+bool SmtpClient::handshake(const ClientTls& setup) {
   std::string error;
   tls_ = TlsChannel::connect(wire_, setup, error);
   if (!tls_) return false;

@@ -29,6 +29,7 @@ class SmtpClient {
 
   // STARTTLS and the handshake, without EHLO on either side. False when refused or failed.
   bool starttls(const ClientTls& setup = {});
+  bool handshake(const ClientTls& setup = {});  // the handshake alone
   SmtpReply auth_plain(const std::string& user, const std::string& password);
   // Sends the text as DATA: dots are stuffed, the terminator added. The reply to the whole.
   SmtpReply data(const std::string& content);
