@@ -111,8 +111,9 @@ struct AdminHttp::Impl {
       if (error == asio::error::operation_aborted) co_return;
       if (error) {
         log.error("admin: accept failed: " + error.message());
-        if (!co_await sleep_for(clock, std::chrono::milliseconds(100)))
-          co_return;  // EMFILE: let others close
+        const Duration pause = std::chrono::milliseconds(100);
+        const bool awake = co_await sleep_for(clock, pause);  // EMFILE: let others close
+        if (!awake) co_return;
         continue;
       }
       if (connections >= kMaxAdminConnections) continue;  // closes it: an admin port is no place to queue
