@@ -10,10 +10,12 @@ namespace {
 // A group is bounded so that its first member does not wait long for its last.
 constexpr std::size_t kGroupBatches = 256;
 constexpr std::size_t kGroupOctets = std::size_t{8} << 20;
-// The write-ahead log: from the first size on the checkpointer is asked; beyond the second it never catches
-// up, so the committer itself does one while nobody writes.
-constexpr int kCheckpointPages = (8 << 20) / kPageSize;
-constexpr int kCheckpointHerePages = (64 << 20) / kPageSize;
+// The write-ahead log: from the first size on the checkpointer is asked. The larger, the more often a page
+// was rewritten in the log for each time it goes to the database; reading so much back at a start takes a
+// tenth of a second. Beyond the second size the checkpointer never catches up: the committer itself does one
+// while nobody writes.
+constexpr int kCheckpointPages = (48 << 20) / kPageSize;
+constexpr int kCheckpointHerePages = (96 << 20) / kPageSize;
 constexpr auto kTick = std::chrono::milliseconds(1000);
 constexpr auto kTrimPause = std::chrono::milliseconds(20);  // between steps of trimming: mail goes first
 constexpr auto kTrimEvery = std::chrono::minutes(1);

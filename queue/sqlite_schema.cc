@@ -73,7 +73,7 @@ Result<SqliteDb> open_queue_database(const std::filesystem::path& path, const ch
   // written once, at its commit.
   auto set = db->exec(
       "PRAGMA wal_autocheckpoint=0;PRAGMA cache_size=-16384;PRAGMA cache_spill=OFF;"
-      "PRAGMA journal_size_limit=67108864;");
+      "PRAGMA journal_size_limit=134217728;");
   if (!set) return store_error(set.error());
   if (auto sound = check_schema(*db); !sound) return store_error(sound.error());
   return db;
