@@ -96,13 +96,14 @@ asio::awaitable<void> SubmissionSession::authenticate(cmd::Auth auth) {
     if (!response) co_return refuse(Reason::syntax, 501, "5.5.2 The initial response is not base64");
   }
   while (true) {
+    const SteadyTime asked = services_.clock.now();
     SaslStep step = co_await exchange->respond(std::move(response));
     if (step.kind == SaslStep::Kind::malformed) {
       co_return refuse(Reason::syntax, 501,
                        "5.5.2 The response does not follow the mechanism " + auth.mechanism);
     }
     if (step.kind == SaslStep::Kind::done) {
-      co_await conclude_auth(auth.mechanism, std::move(step.result));
+      co_await conclude_auth(auth.mechanism, asked, std::move(step.result));
       co_return;
     }
     io_.say(make_reply(334, base64_encode(step.challenge)));
@@ -128,7 +129,8 @@ asio::awaitable<void> SubmissionSession::renew_identity() {
   identity_ = co_await services_.authenticator.identity_of(identity_->user);
 }
 
-asio::awaitable<void> SubmissionSession::conclude_auth(std::string mechanism, AuthResult result) {
+asio::awaitable<void> SubmissionSession::conclude_auth(std::string mechanism, SteadyTime asked,
+                                                       AuthResult result) {
   const std::string_view verdict = VerdictName()(result.verdict);
   services_.metrics.counter("auth_attempts_total", {{"mechanism", mechanism}, {"result", verdict}}).add();
   switch (result.verdict) {
@@ -146,7 +148,9 @@ asio::awaitable<void> SubmissionSession::conclude_auth(std::string mechanism, Au
     case AuthVerdict::rejected: break;
   }
   const unsigned doublings = std::min(auth_failures_++, kMaxDelayDoublings);
-  co_await sleep_for(services_.clock, kFirstFailureDelay * (1U << doublings));
+  // Counted from the question: what the check took, which may tell known users from unknown ones, does not
+  // show.
+  co_await sleep_until(services_.clock, asked + kFirstFailureDelay * (1U << doublings));
   if (auth_failures_ >= kMaxAuthFailures) {
     finished_ = true;
     co_return refuse(Reason::auth_failed, 421, "4.7.0 Too many failed logins; check user name and password");

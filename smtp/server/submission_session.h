@@ -96,7 +96,7 @@ class SubmissionSession final : private ChunkCommands {
   asio::awaitable<bool> accept_tls();
   asio::awaitable<void> authenticate(cmd::Auth auth);
   asio::awaitable<void> renew_identity();
-  asio::awaitable<void> conclude_auth(std::string mechanism, AuthResult result);
+  asio::awaitable<void> conclude_auth(std::string mechanism, SteadyTime asked, AuthResult result);
 
   // submission_content.cc
   asio::awaitable<void> receive_data();
