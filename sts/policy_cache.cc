@@ -32,6 +32,17 @@ class SqlitePolicyCache final : public PolicyCache {
     db_ = std::move(*db);
     auto made = db_.exec(kSchema);
     if (!made) return made.error();
+    return prepare();
+  }
+  Result<void> open_to_read(const std::filesystem::path& file) {
+    SqliteOptions options;
+    options.read_only = true;
+    auto db = SqliteDb::open(file, options);
+    if (!db) return db.error();
+    db_ = std::move(*db);
+    return prepare();
+  }
+  Result<void> prepare() {
     for (auto [statement, sql] :
          {std::pair(&load_, "SELECT domain, id, text, fetched, expires FROM policy"),
           std::pair(&put_,
@@ -95,6 +106,12 @@ Result<std::unique_ptr<PolicyCache>> open_policy_cache(const std::filesystem::pa
   auto opened = cache->open(file);
   if (!opened) return opened.error();
   return std::unique_ptr<PolicyCache>(std::move(cache));
+}
+
+Result<std::vector<CachedPolicy>> read_policy_cache(const std::filesystem::path& file, Log& log) {
+  SqlitePolicyCache cache(log);
+  if (auto opened = cache.open_to_read(file); !opened) return opened.error();
+  return cache.load();
 }
 
 }  // namespace holdfast

@@ -13,4 +13,7 @@ namespace holdfast {
 // be read is passed over with a warning. Used by one thread at a time; `log` outlives it.
 Result<std::unique_ptr<PolicyCache>> open_policy_cache(const std::filesystem::path& file, Log& log);
 
+// What a relay has cached, for programs beside it: reads only, changes nothing, also while the relay runs.
+Result<std::vector<CachedPolicy>> read_policy_cache(const std::filesystem::path& file, Log& log);
+
 }  // namespace holdfast
