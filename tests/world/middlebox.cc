@@ -138,6 +138,8 @@ void Middlebox::serve(Wire& client) {
   } catch (const std::system_error&) {
     return;  // the client sees the end of the connection, as with any dead host behind a proxy
   }
+  client.set_patience(tampering.patience);
+  server->set_patience(tampering.patience);
   const bool edits = tampering.strip_starttls || !tampering.inject_after_starttls.empty();
   std::mutex lines_mutex;
   ServerLines lines(tampering);

@@ -33,6 +33,7 @@ struct Tampering {
   std::optional<std::size_t> delay_to_client;  // before this byte, by `delay`
   std::optional<std::size_t> delay_to_server;
   Milliseconds delay{0};
+  Milliseconds patience{30000};  // both sides are closed after so long a silence
 };
 
 class Middlebox {

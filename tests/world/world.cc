@@ -88,7 +88,7 @@ void World::publish_tlsrpt(const std::string& domain, const std::string& rua) {
   dns_.replace("_smtp._tls." + domain, "TXT", "v=TLSRPTv1; rua=" + rua);
 }
 
-Middlebox& World::interpose(const std::string& mx_name, Tampering tampering) {
+Middlebox& World::interpose(const std::string& name, const std::string& mx_name, Tampering tampering) {
   const auto upstream = mx(mx_name).endpoint();
   for (int attempt = 0;; ++attempt) {
     try {
@@ -98,7 +98,7 @@ Middlebox& World::interpose(const std::string& mx_name, Tampering tampering) {
       if (attempt == 50) throw;
     }
   }
-  dns_.replace(mx_name, "A", middleboxes_.back()->endpoint().ip);
+  dns_.replace(name, "A", middleboxes_.back()->endpoint().ip);
   return *middleboxes_.back();
 }
 

@@ -66,7 +66,11 @@ class World {
   void publish_tlsrpt(const std::string& domain, const std::string& rua);
 
   // Puts a man in the middle before this MX: its name now leads to him. He may be told more later.
-  Middlebox& interpose(const std::string& mx, Tampering tampering);
+  Middlebox& interpose(const std::string& mx, Tampering tampering) {
+    return interpose(mx, mx, std::move(tampering));
+  }
+  // The same for another name of the host `mx`.
+  Middlebox& interpose(const std::string& name, const std::string& mx, Tampering tampering);
 
   // A free address on the MX port, for a server that is not ours; the world binds nothing there.
   Endpoint reserve_mx_address();
