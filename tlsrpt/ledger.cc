@@ -78,6 +78,7 @@ DurableLedger::~DurableLedger() = default;
 
 void DurableLedger::record(SessionOutcome outcome) {
   const std::lock_guard lock(mutex_);
+  outcome.day = std::max(outcome.day, first_open_);
   if (counts_.size() >= kMaxRowsInMemory && outcome.result != ResultType::success)
     outcome = folded(std::move(outcome));
   add(std::move(outcome), 1);
@@ -133,6 +134,30 @@ asio::awaitable<Result<std::vector<LedgerRow>>> DurableLedger::rows(std::chrono:
   auto done = co_await hop(disk_, std::move(job));
   if (!done) co_return done.error();
   co_return found;
+}
+
+asio::awaitable<Result<std::vector<LedgerDay>>> DurableLedger::close_before(std::chrono::sys_days day) {
+  {
+    const std::lock_guard lock(mutex_);
+    first_open_ = day;
+  }
+  auto flushed = co_await flush();
+  if (!flushed) co_return flushed.error();
+  Result<std::vector<LedgerDay>> found = std::vector<LedgerDay>();
+  std::function<Result<void>()> work = [&found, this, day]() -> Result<void> {
+    found = store_.days_before(day);
+    return {};
+  };
+  auto job = on_disk(std::move(work));
+  auto done = co_await hop(disk_, std::move(job));
+  if (!done) co_return done.error();
+  co_return found;
+}
+
+asio::awaitable<Result<void>> DurableLedger::erase(std::vector<LedgerDay> days) {
+  std::function<Result<void>()> work = [this, &days] { return store_.erase(days); };
+  auto job = on_disk(std::move(work));
+  co_return co_await hop(disk_, std::move(job));
 }
 
 void DurableLedger::start() {

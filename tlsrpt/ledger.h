@@ -32,6 +32,12 @@ struct LedgerRow {
   std::uint64_t sessions = 0;
 };
 
+// One report's worth of sessions.
+struct LedgerDay {
+  std::chrono::sys_days day;
+  DomainName domain;
+};
+
 // The durable part, an engine interface. One thread at a time.
 class LedgerStore {
  public:
@@ -41,7 +47,9 @@ class LedgerStore {
   // All nodes' rows of a day, their counts summed; `domain` empty = every report domain. Sorted by domain,
   // policy.
   virtual Result<std::vector<LedgerRow>> rows(std::chrono::sys_days day, const DomainName& domain) = 0;
-  virtual Result<void> erase(std::chrono::sys_days day, const DomainName& domain) = 0;
+  virtual Result<void> erase(const std::vector<LedgerDay>& days) = 0;
+  // What holds sessions of a day before this one.
+  virtual Result<std::vector<LedgerDay>> days_before(std::chrono::sys_days day) = 0;
 };
 
 // data_dir/tlsrpt.db. `node` names this relay in its rows.
@@ -65,6 +73,12 @@ class DurableLedger final : public Ledger {
   // What is counted so far, memory included.
   asio::awaitable<Result<std::vector<LedgerRow>>> rows(std::chrono::sys_days day, DomainName domain);
 
+  // Closes the days before `day` and tells which domains have sessions in them. A session of a closed day
+  // that is recorded only now (its conversation went on over midnight) counts in the first open day, so that
+  // each is in exactly one report (invariant 39).
+  asio::awaitable<Result<std::vector<LedgerDay>>> close_before(std::chrono::sys_days day);
+  asio::awaitable<Result<void>> erase(std::vector<LedgerDay> days);
+
  private:
   asio::awaitable<void> write_every_second();
   Result<void> write_now();
@@ -78,7 +92,8 @@ class DurableLedger final : public Ledger {
   Clock& clock_;
   Log& log_;
   TaskGroup tasks_;
-  std::mutex mutex_;  // guards counts_; never held across I/O
+  std::mutex mutex_;  // guards what follows; never held across I/O
+  std::chrono::sys_days first_open_{};
   std::unordered_map<std::string, LedgerRow> counts_;
 };
 

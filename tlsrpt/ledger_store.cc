@@ -48,6 +48,7 @@ class SqliteLedgerStore final : public LedgerStore {
          "s.mx_helo, s.receiving_ip, s.information, s.reason, sum(s.sessions) FROM session s JOIN policy p "
          "ON p.id = s.policy WHERE s.day = ?1 AND (?2 = '' OR s.domain = ?2) AND (?3 = '' OR s.node = ?3) "
          "GROUP BY s.domain, s.policy, s.result, s.failure ORDER BY s.domain, s.policy, s.result, s.failure"},
+        {&days_, "SELECT DISTINCT day, domain FROM session WHERE day < ? ORDER BY day, domain"},
         {&erase_, "DELETE FROM session WHERE day = ?1 AND domain = ?2 AND (?3 = '' OR node = ?3)"},
     };
     for (const auto& one : all) {
@@ -74,13 +75,39 @@ class SqliteLedgerStore final : public LedgerStore {
     return select(day, domain.text(), "");
   }
 
-  Result<void> erase(std::chrono::sys_days day, const DomainName& domain) override {
-    erase_.bind(1, day_number(day)).bind(2, std::string_view(domain.text())).bind(3, std::string_view());
-    if (auto erased = erase_.run(); !erased) return erased.error();
-    return db_.exec("DELETE FROM policy WHERE id NOT IN (SELECT policy FROM session)");
+  Result<void> erase(const std::vector<LedgerDay>& days) override {
+    if (auto begun = db_.exec("BEGIN IMMEDIATE"); !begun) return begun.error();
+    auto done = erase_all(days);
+    if (done) done = db_.exec("COMMIT");
+    if (!done) (void)db_.exec("ROLLBACK");
+    return done;
+  }
+
+  Result<std::vector<LedgerDay>> days_before(std::chrono::sys_days day) override {
+    std::vector<LedgerDay> found;
+    days_.bind(1, day_number(day));
+    while (true) {
+      auto there = days_.step();
+      if (!there) return there.error();
+      if (!*there) return found;
+      auto domain = DomainName::parse(days_.text(1));
+      if (!domain) {
+        days_.reset();
+        return Error(SqliteError::damaged, "tlsrpt.db: " + domain.error().detail);
+      }
+      found.push_back({std::chrono::sys_days(std::chrono::days(days_.integer(0))), *domain});
+    }
   }
 
  private:
+  Result<void> erase_all(const std::vector<LedgerDay>& days) {
+    for (const auto& [day, domain] : days) {
+      erase_.bind(1, day_number(day)).bind(2, std::string_view(domain.text())).bind(3, std::string_view());
+      if (auto erased = erase_.run(); !erased) return erased.error();
+    }
+    return db_.exec("DELETE FROM policy WHERE id NOT IN (SELECT policy FROM session)");
+  }
+
   Result<void> add_all(const std::vector<LedgerRow>& rows) {
     std::vector<std::pair<std::chrono::sys_days, DomainName>> failed;
     for (const auto& row : rows) {
@@ -182,7 +209,7 @@ class SqliteLedgerStore final : public LedgerStore {
 
   SqliteDb db_;
   std::string node_;
-  SqliteStatement insert_policy_, find_policy_, add_, count_, select_, erase_;
+  SqliteStatement insert_policy_, find_policy_, add_, count_, select_, days_, erase_;
 };
 
 }  // namespace

@@ -7,6 +7,8 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "tlsrpt/received_report.h"
+
 namespace holdfast {
 
 namespace json = boost::json;
@@ -23,6 +25,13 @@ json::array strings(const std::vector<std::string>& values) {
   json::array out;
   for (const auto& value : values) out.emplace_back(value);
   return out;
+}
+
+ResultType result_type_named(std::string_view text) {
+  for (int i = 0; i <= static_cast<int>(ResultType::sts_webpki_invalid); ++i) {
+    if (text == name(static_cast<ResultType>(i))) return static_cast<ResultType>(i);
+  }
+  return ResultType::validation_failure;
 }
 
 // Optional members are left out when there is nothing to say (RFC 8460 section 4.4).
@@ -81,6 +90,38 @@ json::object report_object(const Report& report) {
 }  // namespace
 
 std::string report_json(const Report& report) { return json::serialize(report_object(report)); }
+
+Result<Report> report_from_json(std::string_view text, std::chrono::sys_days day, const DomainName& domain) {
+  auto read = parse_received_report(text);
+  if (!read) return read.error();
+  Report report;
+  report.organization = read->organization;
+  report.contact = read->contact;
+  report.report_id = read->report_id;
+  report.day = day;
+  report.domain = domain;
+  for (auto& policy : read->policies) {
+    ReportedPolicy& out = report.policies.emplace_back();
+    out.type = policy.type;
+    out.domain = policy.domain;
+    out.text = policy.text;
+    out.mx = policy.mx;
+    out.successful = policy.successful;
+    out.failed = policy.failed;
+    for (const auto& failure : policy.failures) {
+      FailureDetails& details = out.failures.emplace_back();
+      details.result = result_type_named(failure.result);
+      details.sending_mta_ip = failure.sending_mta_ip;
+      details.receiving_mx_hostname = failure.receiving_mx_hostname;
+      details.receiving_mx_helo = failure.receiving_mx_helo;
+      details.receiving_ip = failure.receiving_ip;
+      details.failed_sessions = failure.sessions;
+      details.additional_information = failure.additional_information;
+      details.reason_code = failure.reason_code;
+    }
+  }
+  return report;
+}
 
 std::string preview_json(const Report& report, const std::vector<ReportTarget>& targets,
                          const std::string& targets_unknown) {

@@ -92,7 +92,7 @@ TEST_F(LedgerTest, KeepsDaysAndDomainsApart) {
 
 TEST_F(LedgerTest, ErasesOneDayOfOneDomain) {
   ASSERT_TRUE(store_->add({{outcome(ResultType::success), 1}}));
-  ASSERT_TRUE(store_->erase(kDay, domain("enforce.test")));
+  ASSERT_TRUE(store_->erase({{kDay, domain("enforce.test")}}));
   EXPECT_TRUE(rows().empty());
 }
 
@@ -143,6 +143,22 @@ TEST_F(LedgerTest, WritesOnceASecondAndTheRestAtStop) {
   EXPECT_EQ(rows()[0].sessions, 3u);
 }
 
+TEST_F(LedgerTest, CountsALatecomerOfAClosedDayInTheFirstOpenOne) {
+  asio::io_context context;
+  FakeClock clock;
+  CapturingLog log;
+  DurableLedger ledger(*store_, context.get_executor(), context.get_executor(), clock, log);
+  ledger.record(outcome(ResultType::success));
+  const auto days = run(context, ledger.close_before(kDay + std::chrono::days(1)));
+  ASSERT_TRUE(days);
+  ASSERT_EQ(days->size(), 1u);
+  EXPECT_EQ(days->at(0).day, kDay);
+  ledger.record(outcome(ResultType::success));  // its conversation went on over midnight
+  run(context, ledger.stop());
+  EXPECT_EQ(rows()[0].sessions, 1u);
+  EXPECT_EQ(store_->rows(kDay + std::chrono::days(1), DomainName()).value().at(0).sessions, 1u);
+}
+
 class FailingStore final : public LedgerStore {
  public:
   explicit FailingStore(LedgerStore& store) : store_(store) {}
@@ -153,8 +169,9 @@ class FailingStore final : public LedgerStore {
   Result<std::vector<LedgerRow>> rows(std::chrono::sys_days day, const DomainName& name) override {
     return store_.rows(day, name);
   }
-  Result<void> erase(std::chrono::sys_days day, const DomainName& name) override {
-    return store_.erase(day, name);
+  Result<void> erase(const std::vector<LedgerDay>& days) override { return store_.erase(days); }
+  Result<std::vector<LedgerDay>> days_before(std::chrono::sys_days day) override {
+    return store_.days_before(day);
   }
   bool failing = true;
 

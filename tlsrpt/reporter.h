@@ -1,0 +1,95 @@
+// tlsrpt/reporter.h — sends the daily reports. RFC 8460 sections 3 and 5; the states are in reporter_state.h.
+//
+// Procedure, every few seconds: when a UTC day is over, close it in the ledger and freeze its reports; work
+// on those whose time has come: look the targets up (DNS failures are tried again), build the text, POST it
+// or give it to the queue as a signed mail; write down each step before the next. A day's sessions are erased
+// from the ledger a few days after its report was sent or given up.
+//
+// Mail waits, loudly, until its signing key is found in DNS. Nothing here can fail a delivery (invariant 40).
+#pragma once
+
+#include <deque>
+
+#include "config/settings_source.h"
+#include "smtp/base/log.h"
+#include "smtp/base/metrics.h"
+#include "smtp/base/notifier.h"
+#include "smtp/base/task_group.h"
+#include "smtp/message_sink.h"
+#include "sts/https_client.h"
+#include "tlsrpt/report_key.h"
+#include "tlsrpt/reporter_store.h"
+
+namespace holdfast {
+
+class Reporter {
+ public:
+  // All outlive it. `executor` is that of resolver and https; `disk` runs one job at a time, the store's.
+  struct Parts {
+    Executor executor;
+    Executor disk;
+    Clock& clock;
+    DurableLedger& ledger;
+    ReporterStore& store;
+    Resolver& resolver;
+    HttpsClient& https;
+    MessageSink& sink;
+    ReportKey& key;
+    const SettingsSource& settings;
+    Log& log;
+    Metrics& metrics;
+  };
+  explicit Reporter(Parts parts);
+  ~Reporter();  // after stop() has returned
+
+  void start();                  // on any thread
+  asio::awaitable<void> stop();  // on any executor
+
+  // Makes the reports of a day that is over leave now instead of by their schedule; how many there are to
+  // send. BaseError::not_permitted while the day lasts. On `executor`.
+  asio::awaitable<Result<std::size_t>> send(std::chrono::sys_days day);
+
+  // JSON lines: the key, suppressed addresses, then reports, the newest first; `all` with those that nobody
+  // asked for. On `executor`.
+  asio::awaitable<Result<std::string>> status_json(std::optional<std::chrono::sys_days> day, bool all);
+
+  // One round of work, as it happens every few seconds. On `executor`; for tests, too.
+  asio::awaitable<void> look();
+
+ private:
+  struct Round;
+  struct KeyState {
+    KeyRecord record;
+    std::string missing = "not looked for yet";  // "" = found in DNS
+    WallTime checked{};
+    WallTime warned{};
+  };
+
+  asio::awaitable<void> run();
+  asio::awaitable<Result<void>> freeze_past_days(bool at_once);
+  asio::awaitable<void> work_through(std::shared_ptr<Round> round);
+  asio::awaitable<Result<void>> process(LedgerDay which);
+  asio::awaitable<bool> prepare(ReportProgress& report, SettingsPtr settings);
+  asio::awaitable<Result<std::string>> build(ReportProgress& report, SettingsPtr settings,
+                                             std::vector<ReportTarget> targets);
+  asio::awaitable<Attempt> try_target(const ReportProgress& report, std::size_t index, SettingsPtr settings);
+  asio::awaitable<Attempt> post(const ReportProgress& report, std::string url, SettingsPtr settings);
+  asio::awaitable<Attempt> mail(const ReportProgress& report, ReportTarget target, SettingsPtr settings);
+  void tell(const ReportProgress& report, const TargetProgress& target) const;
+  asio::awaitable<Result<void>> save(const ReportProgress& report, bool release);
+  asio::awaitable<void> check_key(SettingsPtr settings);
+  asio::awaitable<Result<void>> clean_up();
+
+  // Runs `work` on the disk executor.
+  asio::awaitable<Result<void>> on_disk(std::function<Result<void>()> work);
+
+  Parts parts_;
+  TaskGroup tasks_;
+  KeyState key_;
+  std::chrono::sys_days frozen_before_{};
+  std::optional<WallTime> cleaned_;
+  bool looking_ = false, again_ = false;
+  std::string trouble_;  // of the last round, told once
+};
+
+}  // namespace holdfast

@@ -1,0 +1,91 @@
+// What `holdfast tlsrpt status` shows.
+#include <fmt/chrono.h>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "smtp/base/hop.h"
+#include "tlsrpt/reporter.h"
+
+namespace holdfast {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr int kSchema = 1;
+constexpr std::size_t kMostReports = 5000;
+
+std::string day_text(std::chrono::sys_days day) {
+  return fmt::format("{:%Y-%m-%d}", std::chrono::sys_seconds(day));
+}
+
+std::string time_text(WallTime at) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", std::chrono::floor<std::chrono::seconds>(at));
+}
+
+std::string line_of(json::object object) { return json::serialize(object) + "\n"; }
+
+std::string key_line(const KeyRecord& key, const std::string& missing) {
+  json::object object{{"schema", kSchema},        {"kind", "key"},
+                      {"name", key.name},         {"txt", key.value},
+                      {"publish", key.zone_line}, {"found", missing.empty()},
+                      {"reason", missing}};
+  return line_of(std::move(object));
+}
+
+std::string address_line(const SuppressedAddress& address) {
+  json::object object{{"schema", kSchema},
+                      {"kind", "suppressed"},
+                      {"address", address.address},
+                      {"until", time_text(address.until)},
+                      {"reason", address.reason}};
+  return line_of(std::move(object));
+}
+
+std::string report_line(const ReportProgress& report) {
+  json::array targets;
+  for (const auto& target : report.targets) {
+    json::object one{{"uri", target.target.uri()},
+                     {"state", name(target.state)},
+                     {"attempts", target.attempts},
+                     {"reason", target.reason}};
+    if (target.state == TargetState::waiting) one["next"] = time_text(target.next);
+    targets.emplace_back(std::move(one));
+  }
+  json::object object{{"schema", kSchema},           {"kind", "report"},
+                      {"day", day_text(report.day)}, {"domain", report.domain.text()},
+                      {"state", name(report.state)}, {"report_id", report.report_id},
+                      {"reason", report.reason}};
+  const auto next = next_step_at(report);
+  if (next) object["next"] = time_text(*next);
+  object["targets"] = std::move(targets);
+  return line_of(std::move(object));
+}
+
+}  // namespace
+
+asio::awaitable<Result<std::string>> Reporter::status_json(std::optional<std::chrono::sys_days> day,
+                                                           bool all) {
+  std::string lines;
+  const auto settings = parts_.settings.current();
+  if (settings->tlsrpt.enabled) {
+    co_await check_key(settings);
+    lines += key_line(key_.record, key_.missing);
+  }
+  std::function<Result<void>()> read = [&]() -> Result<void> {
+    auto addresses = parts_.store.all_suppressed(parts_.clock.wall());
+    if (!addresses) return addresses.error();
+    for (const auto& address : *addresses) lines += address_line(address);
+    auto reports = parts_.store.list(day, all, kMostReports);
+    if (!reports) return reports.error();
+    for (const auto& report : *reports) lines += report_line(report);
+    return {};
+  };
+  auto done = co_await on_disk(std::move(read));
+  if (!done) co_return done.error();
+  co_return lines;
+}
+
+}  // namespace holdfast
