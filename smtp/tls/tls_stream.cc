@@ -70,6 +70,8 @@ class OpensslStream final : public TlsStream {
       if (step == TlsEngine::Step::failed) co_return end(engine_error());
       if (!sent) co_return end(sent.error());
       auto filled = co_await fill();
+      // A cancelled read took nothing: the stream can still say 421.
+      if (!filled && filled.error().is(BaseError::cancelled)) co_return filled.error();
       if (!filled) co_return end(filled.error());
     }
   }

@@ -4,6 +4,7 @@
 #include <openssl/ssl.h>
 
 #include "smtp/base/base_error.h"
+#include "smtp/base/timeout.h"
 #include "tests/smtp/tls/tls_pair.h"
 
 namespace holdfast {
@@ -109,6 +110,18 @@ TEST_P(TlsStreams, CarryDataBothWays) {
     settle(world.context);
     EXPECT_TRUE(detail::finish(*writing));
   }
+}
+
+// A relay that stops wakes its waiting sessions: they say 421.
+TEST_P(TlsStreams, CanStillWriteAfterACancelledRead) {
+  auto meeting = meet();
+  std::string buffer(100, '\0');
+  auto reading = meeting.server.stream->read_some(buffer);
+  auto limited = with_timeout(world.clock, std::chrono::seconds(1), std::move(reading));
+  const auto waited = run(world.context, world.clock, std::move(limited));
+  ASSERT_FALSE(waited);
+  ASSERT_TRUE(run(world.context, world.clock, meeting.server.stream->write("421 4.3.2\r\n")));
+  EXPECT_EQ(run(world.context, world.clock, read_all(*meeting.client.stream, 11)), "421 4.3.2\r\n");
 }
 
 TEST_P(TlsStreams, WorkOctetByOctet) {
