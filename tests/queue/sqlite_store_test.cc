@@ -7,9 +7,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/detached.hpp>
 #include <chrono>
 #include <fstream>
+#include <thread>
 
 #include "smtp/base/sqlite.h"
 #include "tests/queue/faulty_vfs.h"
@@ -72,14 +74,16 @@ TEST_F(SqliteStoreTest, TakesWhatWaitsIntoOneTransaction) {
   std::vector<Batch> batches(kMessages);
   for (auto& batch : batches) batch.accept.push_back(t_->message({"a@one.example"}));
   int accepted = 0;
-  auto send = [](Store& store, Batch batch, int* count) -> asio::awaitable<void> {
+  int finished = 0;
+  auto send = [](Store& store, Batch batch, int* count, int* ended) -> asio::awaitable<void> {
     const auto result = co_await store.apply(std::move(batch));
     if (result) ++*count;
+    ++*ended;
   };
   for (auto& batch : batches)
-    asio::co_spawn(test_context(), send(engine_->store(), std::move(batch), &accepted), asio::detached);
-  test_context().restart();
-  test_context().run();
+    asio::co_spawn(test_context(), send(engine_->store(), std::move(batch), &accepted, &finished),
+                   asio::detached);
+  run_until([&] { return finished == kMessages; });
   EXPECT_EQ(accepted, kMessages);
   EXPECT_LE(FaultyVfs::syncs - before, kMessages / 10);
   EXPECT_EQ(run_to_end(engine_->store().stats()).value().messages, kMessages + 1u);
@@ -99,8 +103,9 @@ TEST_F(SqliteStoreTest, ABadBatchDoesNotFailItsNeighbours) {
     if (i % 10 == 5) batch.accept.back().meta.id = taken;
     asio::co_spawn(test_context(), send(engine_->store(), std::move(batch), &results[i]), asio::detached);
   }
-  test_context().restart();
-  test_context().run();
+  run_until([&] {
+    return std::all_of(results.begin(), results.end(), [](const auto& r) { return r.has_value(); });
+  });
   for (std::size_t i = 0; i < results.size(); ++i) EXPECT_EQ(results[i]->has_value(), i % 10 != 5) << i;
   EXPECT_THAT(t_->list(), SizeIs(28));
   EXPECT_THAT(t_->claim({"one.example"}), SizeIs(28));
@@ -371,8 +376,7 @@ TEST_F(SqliteStoreTest, WhatWasAcknowledgedSurvivesAKill) {
       };
       for (int i = 0; i < 8; ++i)
         asio::co_spawn(test_context(), send(*store, clock, *random, pipe_ends[1]), asio::detached);
-      test_context().restart();
-      test_context().run();
+      run_until([] { return false; });
       ::_exit(2);
     }
     ::close(pipe_ends[1]);

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <functional>
 #include <memory>
@@ -21,15 +22,23 @@
 namespace holdfast {
 
 // Runs one coroutine to its end on the calling thread, as a session on a worker would. The context outlives
-// every store, whose threads may still be inside a post to it when the result is here.
+// every store, whose threads may still be inside a post to it when the result is here. Its guard keeps such a
+// thread, when it lets go of the last work of one run, from stopping the next.
 inline asio::io_context& test_context() {
   static asio::io_context context(1);
+  static const auto guard = asio::make_work_guard(context);
   return context;
 }
 
 template <class T>
 T run_to_end(asio::awaitable<T> op) {
   return run(test_context(), std::move(op));
+}
+
+// Runs what was spawned on the context until `done` says so.
+inline void run_until(const std::function<bool()>& done) {
+  test_context().restart();
+  while (!done()) test_context().run_one();
 }
 
 class StoreUnderTest {
