@@ -132,6 +132,8 @@ class TestConnector final : public Connector {
 
   std::map<std::string, TestMx*> servers;  // by "ip"
   std::vector<ConnectTarget> targets;
+  // What stands between the relay and a server, when given.
+  std::function<std::unique_ptr<Stream>(std::unique_ptr<Stream>)> between;
 
  private:
   Executor executor_;

@@ -127,6 +127,7 @@ asio::awaitable<Result<std::unique_ptr<Stream>>> TestConnector::connect(ConnectT
   StreamPair pair = make_stream_pair(executor_, clock_);
   auto session = std::make_shared<TestMxSession>(*found->second, std::move(pair.server), ip);
   asio::co_spawn(executor_, session->run(), [session](std::exception_ptr) {});
+  if (between) pair.client = between(std::move(pair.client));
   co_return std::move(pair.client);
 }
 
