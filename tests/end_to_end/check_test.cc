@@ -1,4 +1,6 @@
 // `holdfast check`: the dry run says what a delivery would meet, with the evidence, and sends nothing.
+#include <fstream>
+
 #include "tests/end_to_end/end_to_end.h"
 
 namespace holdfast::world {
@@ -325,7 +327,12 @@ TEST_F(Check, LintsADomainAsItIsPublishedAndAFileBeforeItIs) {
   expect_holds(stray.out, {"error: mx: mx.other.test is in the MX set but matches no mx"});
   const auto wrong = relay_->run({"sts", "lint", "invalid.test"});
   EXPECT_EQ(wrong.code, 1);
-  expect_holds(wrong.out, {"error: policy", "enforced"});
+  expect_holds(wrong.out, {"error: policy: line 2: mode"});
+  const auto file = world_.folder() / "policy.txt";
+  std::ofstream(file) << "version: STSv1\nmode: enforce\nmx: mx..test\nmax_age: 600\n";
+  const auto before = relay_->run({"sts", "lint", file.string()});
+  EXPECT_EQ(before.code, 1);
+  expect_holds(before.out, {"error: policy line 3", "warning: policy line 4: less than a day"});
   const auto missing = relay_->run({"sts", "lint", "sender.test"});
   EXPECT_EQ(missing.code, 1);
   expect_holds(missing.out, {"error: record: no TXT record begins with"});

@@ -188,8 +188,13 @@ bool submit(const Relay& relay, const std::string& to) {
 AttackResult judge(const Attack& attack, const Relay& relay, World& world) {
   const std::string to = "bob@" + attack.name + ".test";
   AttackResult result{attack.name, attack.about, false, ""};
-  const auto line = relay.wait_for_log({{"event", "deferred"}, {"to", to}});
   const Journal& journal = world.journal();
+  const auto deadline = std::chrono::steady_clock::now() + Milliseconds(30000);
+  std::vector<JsonLine> lines;
+  do {  // the one is seen here, the other in the log of another process: nothing to wait on for both
+    lines = relay.log({{"event", "deferred"}, {"to", to}});
+    if (!lines.empty() || journal.wait_for_mail_to(to, Milliseconds(20))) break;
+  } while (std::chrono::steady_clock::now() < deadline);
   if (journal.wait_for_mail_to(to, Milliseconds(0))) {
     result.how = "the message was delivered to the attacker";
     return result;
@@ -200,12 +205,12 @@ AttackResult judge(const Attack& attack, const Relay& relay, World& world) {
     result.how = "a part of the message was on the wire in clear";
     return result;
   }
-  if (!line) {
+  if (lines.empty()) {
     result.how = "the delivery was not deferred: " + relay.transcript();
     return result;
   }
   result.held = true;
-  result.how = (*line)["reply"];
+  result.how = lines.front()["reply"];
   return result;
 }
 
