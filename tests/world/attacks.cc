@@ -6,7 +6,8 @@
 namespace holdfast::world {
 namespace {
 
-constexpr const char* kCanary = "attack-canary-5e1d";
+// A word of the message that no other message holds.
+std::string canary(const Attack& attack) { return "canary." + attack.name + ".5e1d"; }
 
 std::string mx_of(const std::string& domain) { return "mx." + domain; }
 
@@ -177,11 +178,13 @@ std::vector<Attack> make_attacks() {
   return all;
 }
 
-bool submit(const Relay& relay, const std::string& to) {
+bool submit(const Relay& relay, const Attack& attack, const std::string& user) {
+  const std::string to = user + "@" + attack.name + ".test";
   SmtpClient client(relay.submission());
   if (client.log_in(Relay::kUser, Relay::kPassword).code != 235) return false;
-  const std::string content =
-      std::string("From: shop@sender.test\r\nSubject: ") + kCanary + "\r\n\r\n" + kCanary + "\r\n";
+  std::string content = "From: shop@sender.test\r\nSubject: ";
+  content += canary(attack);
+  content += "\r\n\r\nHello\r\n";
   return client.submit("shop@sender.test", {to}, content).code == 250;
 }
 
@@ -201,7 +204,7 @@ AttackResult judge(const Attack& attack, const Relay& relay, World& world) {
   }
   for (const auto& session : journal.sessions()) {
     const std::string wire = session.wire->received();
-    if (wire.find(to) == std::string::npos && wire.find(kCanary) == std::string::npos) continue;
+    if (wire.find(to) == std::string::npos && wire.find(canary(attack)) == std::string::npos) continue;
     result.how = "a part of the message was on the wire in clear";
     return result;
   }
@@ -247,7 +250,7 @@ std::vector<AttackResult> run_attacks(const AttackRun& run) {
   for (const Attack* attack : chosen) {
     if (!attack->strike) continue;
     striking = true;
-    if (!submit(relay, "first@" + attack->name + ".test")) return fail_all("the relay took no message");
+    if (!submit(relay, *attack, "first")) return fail_all("the relay took no message");
   }
   for (const Attack* attack : chosen) {
     if (attack->strike && !world.journal().wait_for_mail_to("first@" + attack->name + ".test"))
@@ -260,7 +263,7 @@ std::vector<AttackResult> run_attacks(const AttackRun& run) {
     if (!relay.start()) return fail_all("the relay did not start again: " + relay.transcript());
   }
   for (const Attack* attack : chosen)
-    if (!submit(relay, "bob@" + attack->name + ".test")) return fail_all("the relay took no message");
+    if (!submit(relay, *attack, "bob")) return fail_all("the relay took no message");
   for (const Attack* attack : chosen) results.push_back(judge(*attack, relay, world));
   return results;
 }
