@@ -132,7 +132,6 @@ void apply_key(Loading& loading, const Section& section, std::size_t index, cons
   }
   ConfigValue value = found->second.value;
   make_absolute(loading, key, value);
-  const ConfigValue before = key.get ? key.get(part) : ConfigValue();
   const std::string wrong = key.set(part, value);
   if (!wrong.empty()) return loading.error(found->second.origin, dotted(place), wrong);
   const auto* text = std::get_if<std::string>(&value);
@@ -141,11 +140,6 @@ void apply_key(Loading& loading, const Section& section, std::size_t index, cons
     return loading.error(found->second.origin, dotted(place), "is empty; write it as " + key.example);
   loading.result.origins[place] = found->second.origin;
   if (key.kind == KeyKind::secret_file && text && !text->empty()) loading.result.secret_paths[place] = *text;
-  // Setting a key to its default asks for nothing.
-  const bool changed = key.get ? key.get(part) != before : value != key.fallback;
-  if (!key.available && changed)
-    loading.warning(found->second.origin, dotted(place),
-                    "does nothing yet: its feature comes with a later release");
 }
 
 void apply_all(Loading& loading) {

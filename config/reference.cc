@@ -24,7 +24,6 @@ std::string written(const Key& key, bool example) {
 std::string remark(const Key& key) {
   std::string out = key.sentence;
   if (key.required) out += " (required)";
-  if (!key.available) out += " (does nothing yet)";
   return out + " [" + key.form + "]";
 }
 
@@ -104,8 +103,7 @@ std::string markdown_table() {
       const std::string fallback = has_default(key) ? "`" + print_toml(key.fallback) + "`"
                                    : key.required   ? "required"
                                                     : "none";
-      out += "| `" + name + "` | " + fallback + " | " + cell(key.form) + " | " + cell(key.sentence) +
-             (key.available ? "" : " (does nothing yet)") + " |\n";
+      out += "| `" + name + "` | " + fallback + " | " + cell(key.form) + " | " + cell(key.sentence) + " |\n";
     }
   }
   return out;

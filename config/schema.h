@@ -33,14 +33,12 @@ struct Key {
   std::string example;    // TOML for the reference where the default explains nothing
   bool required = false;  // has no default
   bool secret = false;    // the value itself is masked when shown; may come from NAME_FILE in the environment
-  bool available = true;  // false: taken with a warning, because the feature is not built yet
 
   // `part` is the section's struct. set() yields what is wrong with the value, or "".
   std::function<std::string(void* part, const ConfigValue& value)> set;
   std::function<ConfigValue(const void* part)> get;  // null: the struct does not keep what was written
   std::function<void(void* part, std::string content)> set_secret;  // of a secret_file
 
-  Key& later() { return available = false, *this; }
   Key& must() { return required = true, *this; }
   Key& masked() { return secret = true, *this; }
   Key& such_as(std::string toml) { return example = std::move(toml), *this; }

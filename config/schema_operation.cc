@@ -15,23 +15,20 @@ constexpr auto day = 24h;
 
 std::vector<Key> tlsrpt_keys() {
   KeyBuilder<TlsrptSettings> k;
-  k.flag("enabled", &TlsrptSettings::enabled, true, "send daily TLS reports (RFC 8460)").later();
+  k.flag("enabled", &TlsrptSettings::enabled, true, "send daily TLS reports (RFC 8460)");
   k.text("organization", &TlsrptSettings::organization, "", "a text; \"\" = hostname",
          "organization-name of the reports");
   k.text("contact", &TlsrptSettings::contact, "", "an address; \"\" = postmaster@hostname",
          "contact-info; its domain is submitter, From and DKIM domain of the reports", check_address);
-  k.texts("exclude", &TlsrptSettings::exclude, {}, "domains", "no reports for these", check_domain).later();
+  k.texts("exclude", &TlsrptSettings::exclude, {}, "domains", "no reports for these", check_domain);
   k.duration("jitter", &TlsrptSettings::jitter, "4h", 0ms, 1 * day,
-             "reports are spread over so long after midnight UTC")
-      .later();
-  k.flag("only_failures", &TlsrptSettings::only_failures, false, "no report for a day without failures")
-      .later();
-  k.flag("https", &TlsrptSettings::https, true, "send to https: targets too").later();
-  k.integer("https_port", &TlsrptSettings::https_port, 443, 1, 65535, "port of https: targets that name none")
-      .later();
+             "reports are spread over so long after midnight UTC");
+  k.flag("only_failures", &TlsrptSettings::only_failures, false, "no report for a day without failures");
+  k.flag("https", &TlsrptSettings::https, true, "send to https: targets too");
+  k.integer("https_port", &TlsrptSettings::https_port, 443, 1, 65535,
+            "port of https: targets that name none");
   k.duration("retry_for", &TlsrptSettings::retry_for, "24h", 0ms, 7 * day,
-             "a report that cannot be sent is given up after so long")
-      .later();
+             "a report that cannot be sent is given up after so long");
   return k.take();
 }
 
@@ -39,13 +36,11 @@ std::vector<Key> dkim_keys() {
   KeyBuilder<DkimSettings> k;
   k.choice<DkimSigning>("sign", &DkimSettings::sign, "off",
                         {{"off", DkimSigning::off}, {"sender-domain", DkimSigning::sender_domain}},
-                        "sign messages with the key of the From domain")
-      .later();
+                        "sign messages with the key of the From domain");
   k.text("selector", &DkimSettings::selector, "holdfast", "a selector", "the name of the keys in use",
-         check_selector)
-      .later();
-  k.path("key_dir", &DkimSettings::key_dir, "", "a path; \"\" = data_dir/dkim", "keys as DOMAIN/SELECTOR.pem")
-      .later();
+         check_selector);
+  k.path("key_dir", &DkimSettings::key_dir, "", "a path; \"\" = data_dir/dkim",
+         "keys as DOMAIN/SELECTOR.pem");
   return k.take();
 }
 

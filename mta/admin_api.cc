@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "mta/admin_json.h"
+#include "smtp/base/base_error.h"
 #include "smtp/base/hop.h"
 
 namespace holdfast {
@@ -93,7 +94,8 @@ asio::awaitable<AdminResponse> AdminApi::get(AdminRequest request) {
   }
   if (path == "/readyz" || path == "/v1/health") co_return co_await ready();
   if (path == "/metrics") {
-    AdminResponse response = answer(200, co_await parts_.service.metrics_text());
+    std::string text = co_await parts_.service.metrics_text();
+    AdminResponse response = answer(200, std::move(text));
     response.content_type = "text/plain; version=0.0.4; charset=utf-8";
     co_return response;
   }
@@ -107,6 +109,8 @@ asio::awaitable<AdminResponse> AdminApi::get(AdminRequest request) {
   if (path == "/v1/sts") co_return co_await policies(value_of(request, "domain"));
   if (path == "/v1/tlsrpt/preview")
     co_return co_await preview(value_of(request, "day"), value_of(request, "domain"));
+  if (path == "/v1/tlsrpt/status")
+    co_return co_await report_status(value_of(request, "day"), value_of(request, "all"));
   co_return failure(404, "there is no " + path);
 }
 
@@ -120,6 +124,7 @@ asio::awaitable<AdminResponse> AdminApi::post(AdminRequest request) {
   if (path == "/v1/reload") co_return co_await reload();
   if (path == "/v1/sts/refresh") co_return co_await refresh_policy(value_of(request, "domain"));
   if (path == "/v1/sts/flush") co_return co_await flush_policies(value_of(request, "domain"));
+  if (path == "/v1/tlsrpt/send") co_return co_await send_reports(value_of(request, "day"));
   const std::string name = value_of(request, "name");
   if ((path == "/v1/destinations/pause" || path == "/v1/destinations/resume") && name.empty()) {
     co_return failure(400, "name= says which destination");
@@ -206,6 +211,27 @@ asio::awaitable<AdminResponse> AdminApi::preview(std::string day, std::string do
   auto body = co_await preview_reports(parts_.ledger, parts_.resolver, std::move(sender), *date, name);
   if (!body) co_return failure(503, body.error().text());
   co_return lines(std::move(*body));
+}
+
+asio::awaitable<AdminResponse> AdminApi::report_status(std::string day, std::string all) {
+  std::optional<std::chrono::sys_days> date;
+  if (!day.empty()) {
+    date = parse_day(day, parts_.clock.wall());
+    if (!date) co_return failure(400, "day: \"" + day + "\" is neither today nor YYYY-MM-DD");
+  }
+  auto body = co_await parts_.reporter.status_json(date, all == "1");
+  if (!body) co_return failure(503, body.error().text());
+  co_return lines(std::move(*body));
+}
+
+asio::awaitable<AdminResponse> AdminApi::send_reports(std::string day) {
+  const auto date = parse_day(day, parts_.clock.wall());
+  if (day.empty() || !date) co_return failure(400, "day: \"" + day + "\" is no YYYY-MM-DD");
+  if (!parts_.settings.current()->tlsrpt.enabled) co_return failure(409, "tlsrpt.enabled is false");
+  auto count = co_await parts_.reporter.send(*date);
+  if (!count) co_return failure(count.error().is(BaseError::not_permitted) ? 400 : 503, count.error().detail);
+  parts_.log.event("admin", Fields().add("change", "tlsrpt send").add("day", day));
+  co_return answer(200, "{\"schema\":1,\"count\":" + std::to_string(*count) + "}\n");
 }
 
 asio::awaitable<AdminResponse> AdminApi::reload() {

@@ -11,6 +11,8 @@
 //   GET  /v1/sts[?domain=]               JSON lines, the policies in force
 //   POST /v1/sts/refresh?domain=         looks and fetches at once; POST /v1/sts/flush[?domain=] forgets
 //   GET  /v1/tlsrpt/preview?day=&domain= JSON lines, the reports of the day as they stand
+//   GET  /v1/tlsrpt/status?day=&all=     JSON lines: the signing key, suppressed addresses, reports
+//   POST /v1/tlsrpt/send?day=            the day's reports leave now: {"count":n}
 //   POST /v1/reload                      200, or 409 with what is wrong
 //
 // Runs on the shared executor; everything it names outlives it.
@@ -25,6 +27,7 @@
 #include "queue/scheduler.h"
 #include "sts/policy_service.h"
 #include "tlsrpt/preview.h"
+#include "tlsrpt/reporter.h"
 
 namespace holdfast {
 
@@ -48,6 +51,7 @@ class AdminApi {
     Scheduler& scheduler;
     PolicyService& policies;
     DurableLedger& ledger;
+    Reporter& reporter;
     Resolver& resolver;  // of the shared executor
     const SettingsSource& settings;
     Clock& clock;
@@ -68,6 +72,8 @@ class AdminApi {
   asio::awaitable<AdminResponse> refresh_policy(std::string domain);
   asio::awaitable<AdminResponse> flush_policies(std::string domain);
   asio::awaitable<AdminResponse> preview(std::string day, std::string domain);
+  asio::awaitable<AdminResponse> report_status(std::string day, std::string all);
+  asio::awaitable<AdminResponse> send_reports(std::string day);
   asio::awaitable<AdminResponse> reload();
 
   Parts parts_;

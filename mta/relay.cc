@@ -2,6 +2,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/asio/use_future.hpp>
 #include <thread>
 
@@ -56,7 +57,8 @@ Relay::Relay(SettingsPtr settings, std::filesystem::path config_file, Clock& clo
       random_(make_system_random()),
       workers_(worker_threads(*settings), kBlockingThreads),
       connector_(clock, [this] { return settings_.current(); }),
-      resolver_(workers_.shared(), clock, *random_, metrics_) {}
+      resolver_(workers_.shared(), clock, *random_, metrics_),
+      report_disk_(asio::make_strand(workers_.blocking())) {}
 
 Relay::~Relay() { workers_.stop(); }
 
@@ -84,6 +86,10 @@ Result<void> Relay::open() {
   ledger_store_ = std::move(*ledger);
   ledger_ =
       std::make_unique<DurableLedger>(*ledger_store_, workers_.shared(), workers_.blocking(), clock_, log_);
+  auto reports = open_reporter_store(settings->data_dir / "tlsrpt.db", settings->hostname);
+  if (!reports) return reports.error();
+  report_store_ = std::move(*reports);
+  report_ends_ = std::make_unique<ReportEnds>(*report_store_, report_disk_, clock_, log_, metrics_);
 
   auto store = SqliteStore::open(SqliteStoreOptions::from(*settings), clock_, log_, metrics_);
   if (!store) return store.error();
@@ -95,9 +101,9 @@ Result<void> Relay::open() {
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     auto worker = std::make_unique<Worker>(workers_.worker(i), clock_, *random_, metrics_);
     worker->planner = make_tls_planner(*policies_, worker->resolver, log_, metrics_);
-    DeliveryContext context{workers_.worker(i), clock_,   timeline_,        *random_,         log_,
-                            metrics_,           *store_,  worker->resolver, *worker->planner, connector_,
-                            contexts,           *ledger_, budget_};
+    DeliveryContext context{workers_.worker(i), clock_,   timeline_,        *random_,           log_,
+                            metrics_,           *store_,  worker->resolver, *worker->planner,   connector_,
+                            contexts,           *ledger_, budget_,          report_ends_.get(), &signer_};
     worker->deliverer = std::make_unique<Deliverer>(std::move(context), *scheduler_);
     scheduler_->add_agent(*worker->deliverer);
     deliveries_.push_back(std::move(worker));
@@ -108,19 +114,24 @@ Result<void> Relay::open() {
   if (settings->dns.dnssec == DnssecTrust::required) {
     // The operator asked for DANE or nothing: a resolver that does not validate would silently mean nothing.
     if (!asio::co_spawn(workers_.shared(), validates_dnssec(resolver_), asio::use_future).get()) {
-      return Error(BaseError::not_permitted,
-                   "dns.dnssec is \"required\", but the resolvers did not validate the root's SOA; use validating "
-                   "ones, or another dns.dnssec");
+      return Error(
+          BaseError::not_permitted,
+          "dns.dnssec is \"required\", but the resolvers did not validate the root's SOA; use validating "
+          "ones, or another dns.dnssec");
     }
   }
 
   authenticator_ = std::make_unique<PasswordAuthenticator>(settings, workers_.blocking(), clock_, log_);
   intake_ = std::make_unique<Intake>(
-      Intake::Parts{*store_, *scheduler_, settings_, clock_, timeline_, *random_, log_, metrics_});
+      Intake::Parts{*store_, *scheduler_, settings_, clock_, timeline_, *random_, log_, metrics_, &signer_});
+  Reporter::Parts reporting{workers_.shared(), report_disk_, clock_,  *ledger_,
+                            *report_store_,    resolver_,    *https_, *intake_,
+                            report_key_,       settings_,    log_,    metrics_};
+  reporter_ = std::make_unique<Reporter>(std::move(reporting));
   tasks_ = std::make_unique<TaskGroup>(workers_.shared(), [this](std::string what) {
     log_.error("an exception ended a task of the relay: " + what);
   });
-  AdminApi::Parts api{*this,     *store_, *scheduler_, *policies_,          *ledger_, resolver_,
+  AdminApi::Parts api{*this,     *store_, *scheduler_, *policies_,          *ledger_, *reporter_, resolver_,
                       settings_, clock_,  timeline_,   workers_.blocking(), log_};
   api_ = std::make_unique<AdminApi>(std::move(api));
   admin_ = std::make_unique<AdminHttp>(workers_.shared(), clock_, log_, [this](AdminRequest request) {
@@ -151,7 +162,8 @@ Result<void> Relay::use_resolvers(const DnsServers& servers, Millis timeout) {
     }
     asio::co_spawn(resolver->executor(), replace_resolver(*resolver, servers, timeout),
                    [this](std::exception_ptr, Result<void> replaced) {
-                     if (!replaced) log_.error("dns: the resolver stays as it was: " + replaced.error().text());
+                     if (!replaced)
+                       log_.error("dns: the resolver stays as it was: " + replaced.error().text());
                    });
   }
   return {};
@@ -163,6 +175,7 @@ Result<void> Relay::start() {
   policies_->start();
   ledger_->start();
   scheduler_->start();
+  reporter_->start();
   asio::post(workers_.shared(), [this] {
     tasks_->spawn(certificate_->watch());
     tasks_->spawn(watch_resolver());
@@ -215,6 +228,7 @@ asio::awaitable<void> Relay::stop() {
   if (started_) {
     co_await scheduler_->stop(std::max<Duration>(Duration{}, deadline - clock_.now()));
   }
+  if (started_) co_await reporter_->stop();
   auto stopping_tasks = stop_tasks();
   co_await hop(workers_.shared(), std::move(stopping_tasks));
   auto stopping_admin = admin_->stop();

@@ -17,6 +17,7 @@
 #include "mta/log_writer.h"
 #include "mta/metrics_registry.h"
 #include "mta/replaceable_resolver.h"
+#include "mta/report_signing_key.h"
 #include "mta/trust_roots.h"
 #include "queue/connection_budget.h"
 #include "queue/deliverer.h"
@@ -31,6 +32,8 @@
 #include "sts/policy_cache.h"
 #include "sts/policy_service.h"
 #include "tlsrpt/ledger.h"
+#include "tlsrpt/report_ends.h"
+#include "tlsrpt/reporter.h"
 
 namespace holdfast {
 
@@ -93,12 +96,18 @@ class Relay final : private ServiceControl {
   std::unique_ptr<PolicyService> policies_;
   std::unique_ptr<LedgerStore> ledger_store_;
   std::unique_ptr<DurableLedger> ledger_;
+  Executor report_disk_;  // a strand on the blocking threads: the reporter's database
+  std::unique_ptr<ReporterStore> report_store_;
+  std::unique_ptr<ReportEnds> report_ends_;
+  DkimSigner signer_;
   std::unique_ptr<SqliteStore> store_;
   ConnectionBudget budget_;
   std::unique_ptr<Scheduler> scheduler_;
   std::vector<std::unique_ptr<Worker>> deliveries_;
   std::unique_ptr<PasswordAuthenticator> authenticator_;
   std::unique_ptr<Intake> intake_;
+  ReportSigningKey report_key_;
+  std::unique_ptr<Reporter> reporter_;
   std::vector<std::unique_ptr<SubmissionListener>> listeners_;
   std::unique_ptr<AdminApi> api_;
   std::unique_ptr<AdminHttp> admin_;

@@ -360,7 +360,6 @@ void Reporter::tell(const ReportProgress& report, const TargetProgress& target) 
 asio::awaitable<void> Reporter::check_key(SettingsPtr settings) {
   const WallTime now = parts_.clock.wall();
   if (now >= key_.checked && now - key_.checked < kCheckKeyEvery) co_return;
-  key_.checked = now;
   KeyRecord record;
   std::function<Result<void>()> read = [&]() -> Result<void> {
     auto made = parts_.key.record(*settings);
@@ -382,6 +381,7 @@ asio::awaitable<void> Reporter::check_key(SettingsPtr settings) {
     if (missing.empty() && !was_found) parts_.log.info("the key of TLS reports is in DNS");
     key_.missing = std::move(missing);
   }
+  key_.checked = now;  // only now: who asks meanwhile waits for the same answer
   if (key_.missing.empty()) {
     key_.warned = {};
   } else if (key_.warned == WallTime() || now - key_.warned >= kWarnOfKeyEvery) {

@@ -13,7 +13,7 @@ using std::chrono::minutes;
 
 // A report waits for the jitter (a day at most) or for a back-off (an hour).
 constexpr auto kFurthest = hours(25);
-constexpr auto kHold = minutes(5);
+constexpr auto kHold = minutes(1);
 
 WallTime later(WallTime now, Duration by) { return now + std::chrono::floor<microseconds>(by); }
 

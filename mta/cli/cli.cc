@@ -2,10 +2,13 @@
 
 #include <CLI/CLI.hpp>
 
+#include "mta/cli/check_command.h"
 #include "mta/cli/command_info.h"
 #include "mta/cli/config_commands.h"
 #include "mta/cli/init_command.h"
 #include "mta/cli/relay_commands.h"
+#include "mta/cli/tlsrpt_read.h"
+#include "mta/cli/selftest_command.h"
 #include "mta/cli/user_commands.h"
 #include "mta/service.h"
 
@@ -20,8 +23,11 @@ struct Parsed {
   QueueOptions queue;
   UserOptions user;
   InitOptions init;
+  GenerateOptions generate;
   std::string id, domain, shell;
-  std::string day = "today";
+  std::string day = "today", report_day;
+  std::vector<std::string> files;
+  bool all = false;
   bool origin = false, markdown = false, ready = false;
   Run run;
 };
@@ -103,6 +109,8 @@ class Tree {
     health->add_flag("--ready", p_.ready, "also: store writable, resolver answers, listeners up");
     with_relay(
         leaf(root_, "status", "one page of the relay's state", [this] { return relay_status(p_.common); }));
+    with_config(leaf(root_, "selftest", "proves on loopback that mail is held under each attack",
+                     [this] { return selftest(p_.common); }));
     with_relay(leaf(root_, "reload", "reads the configuration again, as SIGHUP does",
                     [this] { return relay_reload(p_.common); }));
   }
@@ -179,9 +187,26 @@ class Tree {
     CLI::App& destination = group("destination", "where mail goes");
     with_relay(leaf(destination, "list", "state of each destination, and why it waits",
                     [this] { return destination_list(p_.common); }));
+    CLI::App* state = with_relay(leaf(destination, "show", "one destination, its last reply and why it waits",
+                                      [this] { return destination_show(p_.common, p_.id); }));
+    state->add_option("NAME", p_.id, "as the list names it")->required()->type_name("");
+    const std::pair<const char*, const char*> switches[] = {
+        {"pause", "sends nothing there until it is resumed"},
+        {"resume", "sends again, at once"},
+    };
+    for (const auto& [name, what] : switches) {
+      const std::string change = name;
+      CLI::App* command = with_relay(leaf(
+          destination, name, what, [this, change] { return destination_change(p_.common, change, p_.id); }));
+      command->add_option("NAME", p_.id, "as the list names it")->required()->type_name("");
+    }
   }
 
   void policy() {
+    CLI::App* check = with_json(with_config(
+        leaf(root_, "check", "dry run: what a message to a domain would meet now, and why; sends no mail",
+             [this] { return check_domain_command(p_.common, p_.domain); })));
+    check->add_option("DOMAIN", p_.domain, "a recipient domain")->required()->type_name("");
     CLI::App& sts = group("sts", "MTA-STS policies");
     CLI::App* show =
         with_relay(leaf(sts, "show", "cached policies", [this] { return sts_show(p_.common, p_.domain); }));
@@ -189,11 +214,43 @@ class Tree {
     CLI::App* refresh = with_relay(leaf(sts, "refresh", "fetches the policy now, also of a domain never seen",
                                         [this] { return sts_refresh(p_.common, p_.domain); }));
     refresh->add_option("DOMAIN", p_.domain, "a recipient domain")->required()->type_name("");
+    CLI::App* flush = with_relay(leaf(sts, "flush", "forgets cached policies, also enforced ones",
+                                      [this] { return sts_flush(p_.common, p_.domain); }));
+    flush->add_option("DOMAIN", p_.domain, "only this domain")->type_name("");
+    CLI::App* lint = with_json(with_config(
+        leaf(sts, "lint", "finds mistakes in a policy; of a domain also in its record and its MX list",
+             [this] { return sts_lint(p_.common, p_.id); })));
+    lint->add_option("SUBJECT", p_.id, "a policy file, or a domain")->required()->type_name("");
+    CLI::App* generate =
+        with_json(with_config(leaf(sts, "generate", "prints record, policy and zone lines to publish",
+                                   [this] { return sts_generate(p_.common, p_.generate); })));
+    generate->add_option("DOMAIN", p_.generate.domain, "a domain of yours")->required()->type_name("");
+    generate->add_option("--mode", p_.generate.mode, "testing (the default), enforce or none")
+        ->type_name("MODE");
+    generate->add_option("--mx", p_.generate.mx, "an MX host; may be repeated; default: those of now")
+        ->allow_extra_args(false)
+        ->type_name("HOST");
+    generate->add_option("--max-age", p_.generate.max_age, "seconds; default a week")
+        ->check(CLI::Range(std::int64_t{86400}, std::int64_t{31557600}))
+        ->type_name("SECONDS");
     CLI::App& tlsrpt = group("tlsrpt", "TLS reports");
     CLI::App* preview = with_relay(leaf(tlsrpt, "preview", "the day's reports as they would go out",
                                         [this] { return tlsrpt_preview(p_.common, p_.day, p_.domain); }));
     preview->add_option("--day", p_.day, "today or YYYY-MM-DD (UTC)")->type_name("DAY");
     preview->add_option("--domain", p_.domain, "only this policy domain")->type_name("DOMAIN");
+    CLI::App* reports =
+        with_relay(leaf(tlsrpt, "status", "which reports went out, wait or were given up, and why",
+                        [this] { return tlsrpt_status(p_.common, p_.report_day, p_.all); }));
+    reports->add_option("--day", p_.report_day, "only this day, YYYY-MM-DD (UTC)")->type_name("DAY");
+    reports->add_flag("--all", p_.all, "also of domains that asked for none");
+    CLI::App* send = with_relay(leaf(tlsrpt, "send", "sends the reports of a day that is over now",
+                                     [this] { return tlsrpt_send(p_.common, p_.report_day); }));
+    send->add_option("--day", p_.report_day, "YYYY-MM-DD (UTC)")->required()->type_name("DAY");
+    CLI::App* read = with_json(leaf(tlsrpt, "read", "what reports received from others say, and what to do",
+                                    [this] { return tlsrpt_read(p_.common, p_.files); }));
+    read->add_option("FILE", p_.files, ".json, .json.gz or .eml; a directory of such; - for standard input")
+        ->required()
+        ->type_name("");
   }
 
   CLI::App* user_command(CLI::App& user, const char* name, const char* what, Run run) {

@@ -97,9 +97,7 @@ std::string configuration(const InitOptions& o) {
          "; without one a self-signed one is made.\n# [tls]\n# certificate = \"\"\n# private_key = \"\"\n";
   out += "\n[tlsrpt]\n" + key("organization", o.organization) +
          key("contact", "postmaster@" + o.domains.front());
-  // What does nothing yet would only be warned of.
-  if (find_section("dkim")->find("sign")->available)
-    out += "\n[dkim]\n" + key("sign", "sender-domain") + key("selector", selector);
+  out += "\n[dkim]\n" + key("sign", "sender-domain") + key("selector", selector);
   return out;
 }
 

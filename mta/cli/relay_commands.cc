@@ -276,6 +276,40 @@ int destination_list(const CommonOptions& common) {
       "no destination is known yet");
 }
 
+int destination_show(const CommonOptions& common, const std::string& name) {
+  const auto client = client_for(common);
+  if (!client) return exit_code::configuration;
+  const AdminAnswer answer = client->get("/v1/destinations");
+  if (const int code = judge(answer); code != exit_code::yes) return code;
+  std::vector<json::value> objects;
+  if (!parse_lines(answer.body, objects)) return not_understood();
+  for (const json::value& object : objects) {
+    if (member(object, "name") != name) continue;
+    if (common.json) return print(json::serialize(object) + "\n"), exit_code::yes;
+    return print_object(object, ""), exit_code::yes;
+  }
+  complain("no destination \"" + printable(name) + "\" has mail now");
+  return exit_code::no;
+}
+
+int destination_change(const CommonOptions& common, const std::string& what, const std::string& name) {
+  const auto client = client_for(common);
+  if (!client) return exit_code::configuration;
+  return print_one(common, client->post("/v1/destinations/" + what, {{"name", name}}));
+}
+
+int sts_flush(const CommonOptions& common, const std::string& domain) {
+  const auto client = client_for(common);
+  if (!client) return exit_code::configuration;
+  const AdminAnswer answer = client->post("/v1/sts/flush", {{"domain", domain}});
+  if (const int code = judge(answer); code != exit_code::yes) return code;
+  if (common.json) return print(answer.body), exit_code::yes;
+  const std::int64_t count = count_in(answer.body);
+  if (count < 0) return not_understood();
+  print("flush: " + std::to_string(count) + (count == 1 ? " policy\n" : " policies\n"));
+  return exit_code::yes;
+}
+
 int sts_show(const CommonOptions& common, const std::string& domain) {
   const auto client = client_for(common);
   if (!client) return exit_code::configuration;
@@ -308,6 +342,67 @@ int tlsrpt_preview(const CommonOptions& common, const std::string& day, const st
                 member(object, "targets")};
       },
       "no session was counted on that day");
+}
+
+namespace {
+
+// One line per target; a report without any has one line that says why.
+void add_report_rows(const json::value& object, Table& table) {
+  const std::string kind = member(object, "kind");
+  if (kind == "key")
+    return table.add({"key", member(object, "name"), member(object, "found") == "yes" ? "found" : "missing",
+                      "", "", "", member(object, "reason")});
+  if (kind == "suppressed")
+    return table.add({"suppressed", member(object, "address"), "until", "", "", member(object, "until"),
+                      member(object, "reason")});
+  const json::value* targets = object.is_object() ? object.get_object().if_contains("targets") : nullptr;
+  if (!targets || !targets->is_array() || targets->get_array().empty())
+    return table.add({member(object, "day"), member(object, "domain"), member(object, "state"), "", "",
+                      member(object, "next"), member(object, "reason")});
+  for (const json::value& target : targets->get_array())
+    table.add({member(object, "day"), member(object, "domain"), member(target, "state"),
+               member(target, "uri"), member(target, "attempts"), member(target, "next"),
+               member(target, "reason")});
+}
+
+}  // namespace
+
+int tlsrpt_status(const CommonOptions& common, const std::string& day, bool all) {
+  if (!day.empty() && !is_day(day))
+    return complain("\"" + printable(day) + "\" is no day; write YYYY-MM-DD"), exit_code::usage;
+  const auto client = client_for(common);
+  if (!client) return exit_code::configuration;
+  const AdminAnswer answer = client->get("/v1/tlsrpt/status", {{"day", day}, {"all", all ? "1" : ""}});
+  if (const int code = judge(answer); code != exit_code::yes) return code;
+  if (common.json) return print(answer.body), exit_code::yes;
+  std::vector<json::value> objects;
+  if (!parse_lines(answer.body, objects)) return not_understood();
+  Table table({"DAY", "DOMAIN", "STATE", "TARGET", "TRIES", "NEXT", "REASON"});
+  for (const json::value& object : objects) add_report_rows(object, table);
+  if (table.empty() && stdout_is_terminal()) complain("no report was asked for yet");
+  print(table.text(stdout_is_terminal()));
+  for (const json::value& object : objects) {
+    if (member(object, "kind") == "key" && member(object, "found") != "yes" &&
+        !member(object, "publish").empty())
+      complain("reports by mail wait until this record is in DNS:\n" + printable(member(object, "publish")));
+  }
+  return exit_code::yes;
+}
+
+int tlsrpt_send(const CommonOptions& common, const std::string& day) {
+  if (!is_day(day))
+    return complain("\"" + printable(day) + "\" is no day; write YYYY-MM-DD"), exit_code::usage;
+  const auto client = client_for(common);
+  if (!client) return exit_code::configuration;
+  const AdminAnswer answer = client->post("/v1/tlsrpt/send", {{"day", day}});
+  if (const int code = judge(answer); code != exit_code::yes) return code;
+  const std::int64_t count = count_in(answer.body);
+  if (count < 0) return not_understood();
+  if (common.json) return print(answer.body), exit_code::yes;
+  if (count == 0) return complain("no report of that day waits to be sent"), exit_code::no;
+  print(std::to_string(count) + (count == 1 ? " report is" : " reports are") +
+        " on the way; see holdfast tlsrpt status\n");
+  return exit_code::yes;
 }
 
 int relay_health(const CommonOptions& common, bool ready) {

@@ -20,9 +20,16 @@ int queue_show(const CommonOptions& common, const std::string& id);
 // `what`: retry, hold, release, bounce, remove.
 int queue_change(const CommonOptions& common, const std::string& what, const QueueOptions& options);
 int destination_list(const CommonOptions& common);
+int destination_show(const CommonOptions& common, const std::string& name);
+// `what`: pause or resume.
+int destination_change(const CommonOptions& common, const std::string& what, const std::string& name);
 int sts_show(const CommonOptions& common, const std::string& domain);
 int sts_refresh(const CommonOptions& common, const std::string& domain);
+// "": all of them.
+int sts_flush(const CommonOptions& common, const std::string& domain);
 int tlsrpt_preview(const CommonOptions& common, const std::string& day, const std::string& domain);
+int tlsrpt_status(const CommonOptions& common, const std::string& day, bool all);
+int tlsrpt_send(const CommonOptions& common, const std::string& day);
 int relay_health(const CommonOptions& common, bool ready);
 int relay_status(const CommonOptions& common);
 int relay_reload(const CommonOptions& common);

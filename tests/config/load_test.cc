@@ -102,15 +102,6 @@ http = ""
   EXPECT_THAT(dir.lines(loaded.warnings), IsEmpty());
 }
 
-TEST(Load, AKeyWhoseFeatureIsNotBuiltIsTakenWithAWarning) {
-  const ConfigDirectory dir;
-  const Loaded loaded = dir.load(host + "[tlsrpt]\nonly_failures = true\njitter = \"240m\"\n");
-  EXPECT_TRUE(loaded.settings);
-  // jitter says its default in other words: that asks for nothing.
-  EXPECT_THAT(dir.lines(loaded.warnings), ElementsAre("holdfast.toml:3:1: tlsrpt.only_failures: does nothing "
-                                                      "yet: its feature comes with a later release"));
-}
-
 struct Mistake {
   const char* text;
   const char* message;

@@ -11,18 +11,15 @@ namespace {
 
 using std::chrono::system_clock;
 
-std::string fake_time_library() {
-  for (const auto* folder : {"/usr/lib/x86_64-linux-gnu/faketime", "/usr/lib/aarch64-linux-gnu/faketime"}) {
-    const auto file = std::filesystem::path(folder) / "libfaketimeMT.so.1";
-    if (std::filesystem::exists(file)) return file.string();
-  }
-  return "";
-}
-
 class TlsReports : public EndToEnd {
  protected:
   void SetUp() override {
-    if (fake_time_library().empty()) GTEST_SKIP() << "the relay's clock cannot be moved: install faketime";
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    GTEST_SKIP() << "a sanitizer does not let the relay's clock be moved";
+#endif
+    const auto built = run_process({"cc", "-shared", "-fPIC", "-O1", "-o", library().string(),
+                                    HOLDFAST_SOURCE_DIR "/tests/end_to_end/moved_clock.c"});
+    ASSERT_EQ(built.code, 0) << built.err;
   }
 
   // The relay's wall clock is moved by a file; its steady clock is left alone.
@@ -37,20 +34,20 @@ class TlsReports : public EndToEnd {
   }
 
   std::vector<std::string> in_relay_time() const {
-    return {"env", "LD_PRELOAD=" + fake_time_library(), "FAKETIME_TIMESTAMP_FILE=" + time_file().string(),
-            "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1"};
+    return {"env", "LD_PRELOAD=" + library().string(), "MOVED_CLOCK=" + time_file().string()};
   }
 
+  std::filesystem::path library() const { return world_.folder() / "moved_clock.so"; }
   std::filesystem::path time_file() const { return world_.folder() / "relay-time"; }
 
   // It becomes noon of the test's day, or of a later one: both ends of a day are far then.
   void live_at_noon_after(int days) const {
     const auto noon =
         std::chrono::floor<std::chrono::days>(day_) + std::chrono::days(days) + std::chrono::hours(12);
-    const auto next = time_file().string() + ".next";
-    const auto offset = std::chrono::floor<std::chrono::seconds>(noon - day_).count();
-    std::ofstream(next) << (offset < 0 ? "" : "+") << offset << "\n";
-    std::filesystem::rename(next, time_file());  // the relay never reads half of it
+    const std::int64_t offset = std::chrono::floor<std::chrono::seconds>(noon - day_).count();
+    std::fstream file(time_file(), std::ios::binary | std::ios::in | std::ios::out);
+    if (!file) file.open(time_file(), std::ios::binary | std::ios::out);
+    file.write(reinterpret_cast<const char*>(&offset), sizeof offset);
   }
   void pass_midnight() const { live_at_noon_after(1); }
 
@@ -221,9 +218,13 @@ TEST_F(TlsReports, SurviveBeingKilledBetweenTheirSteps) {
   publish_key();
   const auto post_count = world_.https().request_count("reports.one.test");
   serve_reports("reports.one.test", 200);
-  EXPECT_EQ(relay_->run({"tlsrpt", "send", "--day", today()}).code, 0);
-  const auto mail = world_.journal().wait_for_mail_to("reports@collector.test", Milliseconds(60000));
-  ASSERT_TRUE(mail) << relay_->transcript();
+  // The resolver may still remember that there was no key.
+  EXPECT_TRUE(eventually([&] {
+    relay_->run({"tlsrpt", "send", "--day", today()});
+    return !mails_to("reports@collector.test").empty();
+  })) << relay_->transcript();
+  const auto mail = world_.journal().wait_for_mail_to("reports@collector.test");
+  ASSERT_TRUE(mail);
   ASSERT_TRUE(relay_->wait_for_log({{"event", "tlsrpt_sent"}, {"method", "https"}})) << relay_->transcript();
   const auto report = checked_mail(*mail);
   EXPECT_EQ(count(report, "successful"), "1");
@@ -329,15 +330,12 @@ TEST_F(TlsReportsOfADay, TellsEveryDomainOnceWhatTheWorldSaw) {
   {
     SmtpClient client(relay_->trusted());
     client.command("EHLO client.test");
-    const auto begun = std::chrono::steady_clock::now();
     int round = 14;
     for (; round < 20; ++round) submit_round(client, round);
     durable = seen();
     const auto counted = std::chrono::steady_clock::now();
-    while (round < 28 || std::chrono::steady_clock::now() - counted < Milliseconds(1500)) {
-      if (round < 28) submit_round(client, round++);
-    }
-    ASSERT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(60));
+    for (; round < 28; ++round) submit_round(client, round);
+    eventually([&] { return std::chrono::steady_clock::now() - counted > Milliseconds(1500); });
   }
   relay_->kill();
   const auto at_kill = seen();
