@@ -12,15 +12,18 @@ namespace {
 
 namespace json = boost::json;
 
+// What a peer sent must not break the line, nor be endless; JSON is UTF-8.
+constexpr std::size_t kLongestText = 4096;
+
 json::array strings(const std::vector<std::string>& values) {
   json::array out;
-  for (const auto& value : values) out.emplace_back(value);
+  for (const auto& value : values) out.emplace_back(sanitise(value, kLongestText));
   return out;
 }
 
 // Members without a value are left out.
 void put(json::object& object, const char* key, const std::string& value) {
-  if (!value.empty()) object[key] = value;
+  if (!value.empty()) object[key] = sanitise(value, kLongestText);
 }
 
 const char* level_name(const TlsRequirement& requirement) {
@@ -226,7 +229,10 @@ std::string check_json(const CheckResult& result) {
   for (const ReportTarget& target : result.report_targets.targets) targets.emplace_back(target.uri());
   tlsrpt["targets"] = std::move(targets);
   put(tlsrpt, "targets_unknown", result.report_targets.unknown);
-  for (const Report& report : result.reports) tlsrpt["report"] = json::parse(report_json(report));
+  for (const Report& report : result.reports) {
+    const std::string text = report_json(report);
+    tlsrpt["report"] = json::parse(sanitise(text, text.size()));
+  }
   out["tlsrpt"] = std::move(tlsrpt);
   out["records"] = objects(result.records, record_object);
   return json::serialize(out);

@@ -9,6 +9,8 @@ namespace {
 
 using Lines = std::vector<std::string>;
 
+constexpr std::size_t kLongestRecord = 2048;  // of a TXT record as shown; DNS has up to 64 KiB
+
 std::string joined(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
@@ -186,9 +188,9 @@ const char* name(RecordType type) {
 std::string record_data_text(const RecordData& data) {
   if (const auto* ip = std::get_if<IpBytes>(&data)) return ip_text(*ip);
   if (const auto* mx = std::get_if<MxRecord>(&data))
-    return fmt::format("{} {}", mx->preference, mx->exchange.empty() ? "." : mx->exchange);
+    return fmt::format("{} {}", mx->preference, mx->exchange.empty() ? "." : sanitise(mx->exchange));
   if (const auto* tlsa = std::get_if<TlsaRecord>(&data)) return tlsa_text(*tlsa);
-  return std::get<std::string>(data);
+  return sanitise(std::get<std::string>(data), kLongestRecord);
 }
 
 std::vector<std::string> check_text(const CheckResult& result) {

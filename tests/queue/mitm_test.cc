@@ -141,13 +141,14 @@ std::shared_ptr<const TlsServerContext> certificate_up_to(int version) {
 
 bool holds(const std::string& octets, const char* word) { return octets.find(word) != std::string::npos; }
 
-// One message to an enforcing domain, the first connection touched; "" when all promises were kept.
-std::string run_once(Touch touch, std::shared_ptr<const TlsServerContext> tls, Seen& seen) {
+// One message to a domain, the first connection touched; "" when all promises were kept.
+std::string run_once(Touch touch, std::shared_ptr<const TlsServerContext> tls, Seen& seen,
+                     bool enforcing = true) {
   TestMx mx;
   mx.tls = std::move(tls);
   DeliveryFixture relay;
   relay.serve(mx, "a.example", "mx.a.example", "192.0.2.1");
-  relay.enforce("a.example", {"mx.a.example"});
+  if (enforcing) relay.enforce("a.example", {"mx.a.example"});
   unsigned connections = 0;
   relay.connector.between = [&](std::unique_ptr<Stream> stream) -> std::unique_ptr<Stream> {
     if (connections++ > 0) return stream;
@@ -208,6 +209,17 @@ TEST_P(ManInTheMiddle, AtEveryByteOfTheHandshakeGetsNothingAndLosesNothing) {
   std::printf("%zu runs, %zu touched; handshake over after %zu octets to and %zu from the server\n", runs,
               touched, sound.server_end, sound.client_end);
   EXPECT_GT(touched, runs * 9 / 10);
+}
+
+// The same eyes see what goes wrong where no policy forbids it.
+TEST_P(ManInTheMiddle, WouldHaveGotItWithoutThePolicy) {
+  Touch touch;
+  touch.fault = Fault::cut;
+  touch.at = 400;  // within the server's first flight
+  Seen seen;
+  const std::string broken = run_once(touch, certificate_up_to(GetParam()), seen, false);
+  EXPECT_TRUE(seen.touched);
+  EXPECT_TRUE(broken.starts_with("the server heard in clear: MAIL")) << broken;
 }
 
 INSTANTIATE_TEST_SUITE_P(Versions, ManInTheMiddle, testing::Values(TLS1_2_VERSION, TLS1_3_VERSION),
