@@ -7,6 +7,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "smtp/wire/reply.h"
 #include "tlsrpt/received_report.h"
 
 namespace holdfast {
@@ -21,9 +22,12 @@ std::string iso_day(std::chrono::sys_days day) {
   return fmt::format("{:%Y-%m-%d}", std::chrono::sys_seconds(day));
 }
 
+// Valid UTF-8 without control characters, whatever peers and policies hold: JSON must stay JSON.
+std::string clean(const std::string& value) { return sanitise(value, 4 * value.size()); }
+
 json::array strings(const std::vector<std::string>& values) {
   json::array out;
-  for (const auto& value : values) out.emplace_back(value);
+  for (const auto& value : values) out.emplace_back(clean(value));
   return out;
 }
 
@@ -36,7 +40,7 @@ ResultType result_type_named(std::string_view text) {
 
 // Optional members are left out when there is nothing to say (RFC 8460 section 4.4).
 void put(json::object& object, const char* key, const std::string& value) {
-  if (!value.empty()) object[key] = value;
+  if (!value.empty()) object[key] = clean(value);
 }
 
 json::object details(const FailureDetails& failure) {
@@ -79,7 +83,7 @@ json::object report_object(const Report& report) {
   json::array policies;
   for (const auto& policy : report.policies) policies.emplace_back(policy_object(policy));
   json::object out;
-  out["organization-name"] = report.organization;
+  out["organization-name"] = clean(report.organization);
   out["date-range"] = std::move(range);
   out["contact-info"] = report.contact;
   out["report-id"] = report.report_id;

@@ -15,6 +15,7 @@
 #include "tests/fakes/run.h"
 #include "tests/fakes/zone_resolver.h"
 #include "tlsrpt/gzip.h"
+#include "tlsrpt/received_report.h"
 #include "tlsrpt/report_bound.h"
 #include "tlsrpt/report_ends.h"
 #include "tlsrpt/report_json.h"
@@ -314,6 +315,23 @@ TEST_F(ReporterTest, SaysTheSameByMailAsByHttps) {
   ASSERT_TRUE(report);
   EXPECT_EQ(report_json(*report), json);
   EXPECT_THAT(queue_.mails.at(0).content, HasSubstr("2 x validation-failure at mx.a.test [192.0.2.1]"));
+}
+
+TEST_F(ReporterTest, OddBytesOfAPeerSpoilNoReport) {
+  auto failed = outcome("a.test", ResultType::validation_failure);
+  failed.mx_helo = "\xff\xfe\x01odd";
+  failed.additional_information = "caf\xe9\r\nBcc: x";
+  failed.policy.type = AppliedPolicy::Type::sts;
+  failed.policy.text = {"version: STSv1", "x-note: \xc3("};
+  failed.policy.mode = StsMode::enforce;
+  ASSERT_TRUE(process_->ledger_store->add({{failed, 2}}));
+  ask_for_reports("a.test", "mailto:r@a.test,https://reports.a.test/v1");
+  pass_midnight();
+  ASSERT_EQ(queue_.mails.size(), 1u);
+  const auto json = gunzip(web_.requests.at(0).body, 1 << 20).value();
+  EXPECT_TRUE(parse_received_report(json)) << json;
+  EXPECT_THAT(json, HasSubstr("odd"));
+  EXPECT_THAT(queue_.mails[0].content, testing::Not(HasSubstr("Bcc")));
 }
 
 TEST_F(ReporterTest, TellsOfDomainsThatAskForNothingOrForNothingUsable) {
