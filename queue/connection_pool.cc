@@ -12,6 +12,8 @@ constexpr std::size_t kMostGoodbyes = 50;
 
 }  // namespace
 
+std::string budget_host(const ConnectionKey& key) { return key.mx.empty() ? ip_text(key.ip) : key.mx; }
+
 bool is_ipv6(const IpBytes& ip) {
   static constexpr std::array<std::uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
   return !std::equal(kMapped.begin(), kMapped.end(), ip.begin());
@@ -52,7 +54,7 @@ void ConnectionPool::put(std::unique_ptr<Connection> connection, Duration idle,
   const bool spent = (messages_per_connection != 0 && connection->messages >= messages_per_connection) ||
                      (told != 0 && connection->messages >= told);
   const SteadyTime now = clock_.now();
-  if (stopped_ || spent || idle.count() <= 0 || budget_.wanted(connection->key.mx, now))
+  if (stopped_ || spent || idle.count() <= 0 || budget_.wanted(budget_host(connection->key), now))
     return end(std::move(connection));
   if (size_ >= kMostIdle) shed("");
   Idle entry;
@@ -63,10 +65,10 @@ void ConnectionPool::put(std::unique_ptr<Connection> connection, Duration idle,
   if (++size_ == 1) arm();
 }
 
-void ConnectionPool::shed(const std::string& mx) {
-  if (!mx.empty()) {
+void ConnectionPool::shed(const std::string& host) {
+  if (!host.empty()) {
     for (auto at = idle_.begin(); at != idle_.end();) {
-      if (at->first.mx != mx) {
+      if (budget_host(at->first) != host) {
         ++at;
         continue;
       }

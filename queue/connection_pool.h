@@ -30,6 +30,9 @@ struct ConnectionKey {
   auto operator<=>(const ConnectionKey&) const = default;
 };
 
+// What limits per host count it by: the MX host's name, or the address where there is none.
+std::string budget_host(const ConnectionKey& key);
+
 // Not an IPv4 address in its mapped form.
 bool is_ipv6(const IpBytes& ip);
 
@@ -56,8 +59,8 @@ class ConnectionPool {
   // Keeps it for `idle`, unless it is spent, broken, or others wait for a connection to its MX: then it says
   // QUIT.
   void put(std::unique_ptr<Connection> connection, Duration idle, unsigned messages_per_connection);
-  // Ends idle connections to the MX host, or the oldest one of all when `mx` is empty.
-  void shed(const std::string& mx);
+  // Ends idle connections to the host (budget_host()), or the oldest one of all when `host` is empty.
+  void shed(const std::string& host);
   // Says QUIT in the background.
   void end(std::unique_ptr<Connection> connection);
   std::size_t size() const { return size_; }

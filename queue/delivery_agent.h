@@ -33,7 +33,8 @@ struct GrantReport {
   } how = How::reached;
   std::string reply;              // the latest reply, or why no server was reached; sanitised
   bool policy = false;            // failed because of TLS policy
-  std::string busy_mx;            // host whose limit was reached
+  std::string busy_mx;            // busy: the host whose connections are all in use
+  bool total_reached = false;     // busy: all connections of the relay are in use
   std::vector<Claim> unfinished;  // not settled, for another permit
 };
 

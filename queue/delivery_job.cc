@@ -122,10 +122,6 @@ asio::awaitable<GrantReport> DeliveryJob::run() {
   co_return report;
 }
 
-std::string DeliveryJob::budget_host(const ConnectionKey& key) {
-  return key.mx.empty() ? ip_text(key.ip) : key.mx;
-}
-
 std::vector<DeliveryJob::Hop> DeliveryJob::hops() const {
   std::vector<Hop> out;
   if (!grant_.route) {
@@ -577,7 +573,7 @@ asio::awaitable<void> DeliveryJob::look_for_cancellation() {
 }
 
 bool DeliveryJob::wants_fresh_plan() const {
-  if (fresh_ || !notes_.empty()) return false;
+  if (fresh_ || !notes_.empty() || !busy_mx_.empty()) return false;
   for (const InHand& m : messages_)
     for (const Item& item : m.items)
       if (!item.done && item.fallback && item.fallback_needs_all) return true;

@@ -115,7 +115,6 @@ class DeliveryJob {
   void note(Verdict verdict);
   Verdict best_note() const;
   asio::awaitable<void> look_for_cancellation();
-  static std::string budget_host(const ConnectionKey& key);
   bool counts_in_tlsrpt() const;
   void to_ledger(std::vector<SessionOutcome> outcomes);
   Settings const& settings() const { return *grant_.settings; }
@@ -131,6 +130,7 @@ class DeliveryJob {
   std::vector<Verdict> notes_;                 // why this or that MX did not do
   std::shared_ptr<const TlsSummary> tls_now_;  // of the connection being served
   std::string busy_mx_;
+  bool total_reached_ = false;
   std::string last_reply_;
   unsigned visit_ = 0;    // of an address, counted
   unsigned opened_ = 0;   // connections

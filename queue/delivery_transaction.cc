@@ -110,7 +110,7 @@ asio::awaitable<void> DeliveryJob::serve(Connection& connection) {
       message.touched = true;
       co_await transaction(connection, message, std::move(items));
       co_await record(message);
-      if (!connection.session->usable()) co_return;
+      if (cancelled_ || !connection.session->usable()) co_return;
     }
   }
 }
@@ -120,6 +120,8 @@ asio::awaitable<void> DeliveryJob::transaction(Connection& connection, InHand& m
   const MessageMeta& meta = *message.meta;
   auto body = co_await context_.store.open_body(meta.id);
   if (!body) {
+    co_await look_for_cancellation();
+    if (cancelled_) co_return;
     if (damaged(body.error())) {
       set_aside(message, body.error());
       co_return;
@@ -363,13 +365,27 @@ asio::awaitable<void> DeliveryJob::record(InHand& message) {
 // What nobody took or refused for good.
 asio::awaitable<void> DeliveryJob::settle_rest() {
   const bool busy = !busy_mx_.empty();
+  const WallTime now = context_.timeline.now();
   for (InHand& message : messages_) {
-    if (!message.touched && (over_ || (busy && !done(message) && notes_.empty())))
-      continue;  // goes back untried
+    // Goes back untried. Not what some server has refused already: it would be asked again and again while
+    // another is busy.
+    const bool asked =
+        message.touched || std::any_of(message.items.begin(), message.items.end(),
+                                       [](const Item& item) { return item.fallback.has_value(); });
+    if (!message.touched && over_) continue;
+    if (!asked && busy && !done(message) && notes_.empty()) continue;
     for (Item& item : message.items) {
       if (item.done) continue;
-      const bool counts = item.fallback && (!item.fallback_needs_all || notes_.empty());
-      settle(message, item, counts ? std::move(*item.fallback) : best_note());
+      const bool all_asked = notes_.empty() && !busy;
+      const bool counts =
+          item.fallback && (!item.fallback_needs_all || all_asked || message.meta->expires <= now);
+      Verdict verdict;
+      if (counts) {
+        verdict = std::move(*item.fallback);
+      } else {
+        verdict = best_note();
+      }
+      settle(message, item, std::move(verdict));
     }
     co_await record(message);
   }

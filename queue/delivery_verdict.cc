@@ -9,14 +9,17 @@ namespace {
 
 std::string generic_status(int code) { return fmt::format("{}.0.0", code / 100); }
 
-// Replies that say "not so much, not so fast" (RFC 5321 section 4.2.3, RFC 3463 X.3.2, X.4.5, X.7.0 as used
-// by large sites for rate limits).
+// Replies that say "not so much, not so fast": 421, any refusal of the session, and the enhanced codes that
+// large sites use for it (RFC 3463 X.3.2, X.4.5; 4.7.0 and 4.7.28 about the client, where X.7.1 mostly means
+// greylisting).
 bool asks_to_slow_down(const Reply& reply, Stage stage) {
   if (reply.code == 421) return true;
   if (!reply.temporary()) return false;
-  if (stage == Stage::greeting || stage == Stage::ehlo || stage == Stage::mail) return true;
+  if (stage == Stage::greeting || stage == Stage::ehlo) return true;
   const auto e = reply.enhanced();
-  return e && ((e->subject == 3 && e->detail == 2) || (e->subject == 4 && e->detail == 5));
+  if (!e) return false;
+  if ((e->subject == 3 && e->detail == 2) || (e->subject == 4 && e->detail == 5)) return true;
+  return e->subject == 7 && (e->detail == 28 || (e->detail == 0 && stage != Stage::rcpt));
 }
 
 std::string mode_text(const AppliedPolicy& policy) {

@@ -11,6 +11,11 @@ namespace {
 // After a reply that asks us to slow down, nothing new starts for so long.
 constexpr Duration kThrottlePause = std::chrono::seconds(1);
 
+// After a delivery that found all connections to its MX hosts in use: doubled each time up to the second.
+constexpr Duration kBusyPause = std::chrono::milliseconds(20);
+constexpr Duration kLongestBusyPause = std::chrono::milliseconds(500);
+constexpr std::size_t kMostWarm = 64;
+
 // Claims of a lane that may go with one permit, so that the free permits share the work evenly.
 std::size_t fair_share(std::size_t claims, unsigned free_permits) {
   const std::size_t each = (claims + free_permits - 1) / std::max(1u, free_permits);
@@ -98,9 +103,15 @@ bool Destination::finished(LaneKind kind, const GrantReport& report, SteadyTime 
   last_used_ = now;
   if (!report.reply.empty()) last_reply_ = report.reply;
   const unsigned limit = settings.connections_per_destination;
+  if (report.how != GrantReport::How::busy) busy_in_a_row_ = 0;
   switch (report.how) {
-    case GrantReport::How::aborted:
-    case GrantReport::How::busy: return false;
+    case GrantReport::How::aborted: return false;
+    case GrantReport::How::busy: {
+      // Says nothing against the destination.
+      const Duration pause = std::min(kLongestBusyPause, kBusyPause * (1 << std::min(busy_in_a_row_++, 5U)));
+      hold_until(now + with_jitter(pause, random));
+      return false;
+    }
     case GrantReport::How::reached:
       lane.failures = lane.level = 0;
       lane.probing = false;
@@ -126,6 +137,20 @@ bool Destination::finished(LaneKind kind, const GrantReport& report, SteadyTime 
   ++lane.level;
   lane.probing = true;
   return true;
+}
+
+void Destination::warm(std::size_t worker, SteadyTime now) {
+  if (warm_.size() >= kMostWarm) warm_.erase(warm_.begin());
+  warm_.emplace_back(worker, now);
+}
+
+std::optional<std::size_t> Destination::take_warm(SteadyTime now, Duration idle) {
+  if (warm_.empty()) return std::nullopt;
+  const auto [worker, since] = warm_.back();
+  warm_.pop_back();
+  if (now - since < idle) return worker;
+  warm_.clear();  // the others are older
+  return std::nullopt;
 }
 
 std::vector<Claim> Destination::drain(LaneKind kind) {

@@ -8,6 +8,7 @@
 // and backs off by itself.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <memory>
@@ -67,9 +68,12 @@ class Destination {
   std::optional<SteadyTime> blocked_until(LaneKind lane, SteadyTime now) const;
   bool blocked_by_policy(LaneKind lane) const { return lanes_[index(lane)].policy; }
   const std::string& failure(LaneKind lane) const { return lanes_[index(lane)].failure; }
-  // Not before then: all connections that its MX hosts allow are in use. Says nothing against the
-  // destination.
-  void hold_until(SteadyTime at) { hold_until_ = at; }
+  // Workers whose pools hold a connection, probably: a permit goes there first, so that it is reused.
+  void warm(std::size_t worker, SteadyTime now);
+  std::optional<std::size_t> take_warm(SteadyTime now, Duration idle);
+
+  // Not before then: a server asked to slow down, or all connections that its MX hosts allow are in use.
+  void hold_until(SteadyTime at) { hold_until_ = std::max(hold_until_, at); }
   SteadyTime held_until() const { return hold_until_; }
 
   // Is there work that may start now?
@@ -124,6 +128,8 @@ class Destination {
   unsigned in_flight_ = 0;
   unsigned concurrency_ = kInitialConcurrency;
   bool paused_ = false;
+  unsigned busy_in_a_row_ = 0;
+  std::vector<std::pair<std::size_t, SteadyTime>> warm_;  // worker, since when; the latest last
   SteadyTime hold_until_{};
   SteadyTime last_used_{};
   std::string last_reply_;

@@ -20,7 +20,8 @@ constexpr std::size_t kManyDestinations = 20000;
 // leaves new mail to the store, which costs less than claiming it and giving it back.
 constexpr std::size_t kBouncedOffers = 64;
 constexpr Duration kOffersClosed = std::chrono::seconds(1);
-constexpr Duration kBusyPause = std::chrono::milliseconds(200);
+// How much busier than the idlest a worker may be to get a permit because it holds a connection.
+constexpr unsigned kLoadForWarmth = 4;
 constexpr std::size_t kClaimsPerDisposal = 256;
 constexpr Duration kAbortLimit = std::chrono::seconds(10);
 
@@ -241,10 +242,11 @@ void Scheduler::on_report(std::uint64_t permit, GrantReport report) {
   const SteadyTime now = parts_.clock.now();
   const SettingsPtr s = settings();
   const bool blocked = d.finished(flight.lane, report, now, s->delivery, parts_.random);
+  const bool reached = report.how == GrantReport::How::reached;
+  if (reached) d.warm(flight.agent, now);
   if (report.how == GrantReport::How::busy) {
-    d.hold_until(now + kBusyPause);
     if (!report.busy_mx.empty())
-      for (DeliveryAgent* agent : agents_) agent->shed_idle(report.busy_mx);
+      for (DeliveryAgent* agent : agents_) agent->shed_idle(report.total_reached ? "" : report.busy_mx);
   }
   if (stopping_) {
     give_back(std::move(report.unfinished), parts_.timeline.now(), "", false);
@@ -270,10 +272,10 @@ void Scheduler::lane_blocked(Destination& d, LaneKind lane) {
   for (Claim& claim : d.drain(lane)) place(std::move(claim), false);
 }
 
-std::size_t Scheduler::choose_agent(const Destination& d) const {
+std::size_t Scheduler::choose_agent(Destination& d, SteadyTime now, Duration idle) const {
   const auto least = std::min_element(load_.begin(), load_.end());
-  // Its last worker may hold an open connection: worth a little more load.
-  if (d.last_worker < load_.size() && load_[d.last_worker] <= *least + 1) return d.last_worker;
+  // What finished there left a connection: reusing it saves a handshake, and keeps within what the MX allows.
+  if (const auto warm = d.take_warm(now, idle); warm && load_[*warm] <= *least + kLoadForWarmth) return *warm;
   return static_cast<std::size_t>(least - load_.begin());
 }
 
@@ -296,11 +298,10 @@ void Scheduler::pump() {
     grant.domain = d->domain();
     InFlight flight;
     flight.destination = d;
-    flight.agent = choose_agent(*d);
+    flight.agent = choose_agent(*d, now, s->delivery.idle_connection);
     flight.lane = lane;
     in_flight_.emplace(grant.permit, flight);
     ++load_[flight.agent];
-    d->last_worker = flight.agent;
     table_.schedule(*d, now, limit);
     agents_[flight.agent]->start(std::move(grant));
   }

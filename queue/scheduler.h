@@ -104,7 +104,7 @@ class Scheduler final : public ReadyWork, public GrantSink {
   void lane_blocked(Destination& destination, LaneKind lane);
 
   void pump();
-  std::size_t choose_agent(const Destination& destination) const;
+  std::size_t choose_agent(Destination& destination, SteadyTime now, Duration idle) const;
 
   void request_refill(SteadyTime at);
   asio::awaitable<void> refill();

@@ -574,6 +574,26 @@ TEST_F(EnforceDomain, RequiretlsWaitsWhileTlsFailsForACauseThatMayPass) {
   EXPECT_THAT(relay->told_of("user@a.example"), HasSubstr("failed 5.7.10 (requiretls"));
 }
 
+TEST_F(Delivery, RequiretlsDoesNotAskAgainAndAgainWhileAnotherMxIsBusy) {
+  Settings s = delivery_settings();
+  s.delivery.connections_per_mx = 1;
+  boot(s);
+  relay->enforce("a.example", {"*.a.example"});
+  mx.silent = true;
+  other.tls = certificate_for("mx2.a.example");
+  relay->serve(mx, "a.example", "mx1.a.example", "192.0.2.1", 10);
+  relay->serve(other, "a.example", "mx2.a.example", "192.0.2.2", 20);
+  relay->start();
+  relay->submit({"plain@a.example"});  // hangs at the first MX
+  relay->advance(seconds(1));
+  MessageOptions strict;
+  strict.tls.requiretls = true;
+  relay->submit({"strict@a.example"}, strict);
+  relay->pass(minutes(2), seconds(1));
+  EXPECT_LE(other.connections, 2U);
+  EXPECT_EQ(relay->count(RecipientState::bounced), 0U) << "the first MX may yet offer it";
+}
+
 // Routes.
 
 RouteSettings route_to(const std::string& via) {

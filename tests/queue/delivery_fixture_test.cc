@@ -181,9 +181,6 @@ DeliveryFixture::DeliveryFixture(Settings settings, unsigned workers, std::uint6
 }
 
 DeliveryFixture::~DeliveryFixture() {
-  if (std::getenv("SHOWLOG"))
-    for (auto& l : log.lines())
-      std::fprintf(stderr, "LOG %s %s %s\n", l.event.c_str(), l.text.c_str(), l.fields.c_str());
   if (!stopped) stop();
 }
 

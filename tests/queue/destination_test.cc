@@ -8,8 +8,7 @@
 namespace holdfast {
 namespace {
 
-Claim claim_for(const std::string &domain, std::uint64_t token,
-                TlsClass tls = {}) {
+Claim claim_for(const std::string& domain, std::uint64_t token, TlsClass tls = {}) {
   auto meta = std::make_shared<MessageMeta>();
   meta->tls = tls;
   for (std::size_t i = 0; i < 8; ++i) meta->id.bytes[15 - i] = static_cast<std::uint8_t>(token >> (8 * i));
@@ -32,10 +31,9 @@ GrantReport report(GrantReport::How how, bool policy = false) {
 }
 
 class DestinationTest : public ::testing::Test {
-protected:
+ protected:
   void fill(std::size_t n, TlsClass tls = {}) {
-    for (std::size_t i = 0; i < n; ++i)
-      d.push(claim_for("a.example", ++token, tls));
+    for (std::size_t i = 0; i < n; ++i) d.push(claim_for("a.example", ++token, tls));
   }
   std::vector<Claim> take() { return d.take(now, 20, lane); }
   bool finish(GrantReport::How how, bool policy = false) {
@@ -53,8 +51,7 @@ protected:
 TEST_F(DestinationTest, StartsWithFewPermitsAndGrowsBySuccess) {
   fill(1000);
   unsigned permits = 0;
-  while (!take().empty())
-    ++permits;
+  while (!take().empty()) ++permits;
   EXPECT_EQ(permits, kInitialConcurrency);
   finish(GrantReport::How::reached);
   EXPECT_EQ(d.concurrency(20), kInitialConcurrency + 1);
@@ -62,8 +59,7 @@ TEST_F(DestinationTest, StartsWithFewPermitsAndGrowsBySuccess) {
     take();
     finish(GrantReport::How::reached);
   }
-  EXPECT_EQ(d.concurrency(20), 20U)
-      << "never above connections_per_destination";
+  EXPECT_EQ(d.concurrency(20), 20U) << "never above connections_per_destination";
   EXPECT_EQ(d.concurrency(3), 3U);
 }
 
@@ -135,13 +131,41 @@ TEST_F(DestinationTest, KeepsWhatMessagesAskOfTlsApart) {
 }
 
 TEST_F(DestinationTest, DoesNotCountBusyAndCancelledAgainstTheDestination) {
-  fill(10);
+  fill(100);
   for (int i = 0; i < 10; ++i) {
-    take();
+    now += std::chrono::seconds(1);
+    ASSERT_FALSE(take().empty());
     finish(i % 2 == 0 ? GrantReport::How::busy : GrantReport::How::aborted);
   }
   EXPECT_EQ(d.concurrency(20), kInitialConcurrency);
   EXPECT_FALSE(d.blocked_until(LaneKind::plain, now));
+}
+
+TEST_F(DestinationTest, WaitsLongerEachTimeItsMxHostsAreBusy) {
+  fill(50);
+  Duration before{0};
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_FALSE(take().empty());
+    finish(GrantReport::How::busy);
+    EXPECT_FALSE(d.runnable(now, 20)) << "or it would ask again and again";
+    const Duration pause = d.held_until() - now;
+    EXPECT_GT(pause, before);
+    EXPECT_LT(pause, std::chrono::seconds(1));
+    before = pause;
+    now += pause;
+  }
+}
+
+TEST_F(DestinationTest, GivesThePermitToTheWorkerThatHoldsAConnection) {
+  d.warm(3, now);
+  d.warm(1, now + std::chrono::seconds(1));
+  now += std::chrono::seconds(2);
+  EXPECT_EQ(d.take_warm(now, std::chrono::seconds(10)), 1U);
+  EXPECT_EQ(d.take_warm(now, std::chrono::seconds(10)), 3U);
+  EXPECT_EQ(d.take_warm(now, std::chrono::seconds(10)), std::nullopt);
+  d.warm(2, now);
+  EXPECT_EQ(d.take_warm(now + std::chrono::seconds(10), std::chrono::seconds(10)), std::nullopt)
+      << "closed by now";
 }
 
 TEST_F(DestinationTest, SlowsDownWhenAskedTo) {
@@ -179,15 +203,14 @@ TEST(DestinationTable, GoesRoundRobin) {
   DestinationTable table;
   const SteadyTime now{std::chrono::hours(1)};
   std::uint64_t token = 0;
-  for (const char *domain : {"a.example", "b.example", "c.example"}) {
-    Destination &d = table.of(routes, domain, Mailbox(), now);
-    for (int i = 0; i < 400; ++i)
-      d.push(claim_for(domain, ++token));
+  for (const char* domain : {"a.example", "b.example", "c.example"}) {
+    Destination& d = table.of(routes, domain, Mailbox(), now);
+    for (int i = 0; i < 400; ++i) d.push(claim_for(domain, ++token));
     table.schedule(d, now, 20);
   }
   std::string order;
   for (int i = 0; i < 9; ++i) {
-    Destination *d = table.next(now, 20);
+    Destination* d = table.next(now, 20);
     ASSERT_NE(d, nullptr);
     LaneKind lane;
     EXPECT_FALSE(d->take(now, 20, lane).empty());
@@ -202,7 +225,7 @@ TEST(DestinationTable, HeldDestinationsComeBackByThemselves) {
   const RouteTable routes(settings);
   DestinationTable table;
   const SteadyTime now{std::chrono::hours(1)};
-  Destination &d = table.of(routes, "a.example", Mailbox(), now);
+  Destination& d = table.of(routes, "a.example", Mailbox(), now);
   d.push(claim_for("a.example", 1));
   d.hold_until(now + std::chrono::seconds(3));
   table.schedule(d, now, 20);
@@ -218,8 +241,7 @@ TEST(DestinationTable, ForgetsWhatIsIdleAndKeepsWhatIsNot) {
   DestinationTable table;
   const SteadyTime now{std::chrono::hours(1)};
   table.of(routes, "idle.example", Mailbox(), now);
-  table.of(routes, "busy.example", Mailbox(), now)
-      .push(claim_for("busy.example", 1));
+  table.of(routes, "busy.example", Mailbox(), now).push(claim_for("busy.example", 1));
   table.pause("paused.example", true);
   table.of(routes, "paused.example", Mailbox(), now);
   table.evict(now + std::chrono::minutes(20), std::chrono::minutes(10));
@@ -228,5 +250,5 @@ TEST(DestinationTable, ForgetsWhatIsIdleAndKeepsWhatIsNot) {
   EXPECT_TRUE(table.of(routes, "paused.example", Mailbox(), now).paused());
 }
 
-} // namespace
-} // namespace holdfast
+}  // namespace
+}  // namespace holdfast
