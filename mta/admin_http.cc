@@ -250,7 +250,7 @@ Result<void> AdminHttp::listen_tcp(const HostPort& bind, std::string token) {
   door->token = std::move(token);
   HostPort bound = bind;
   bound.port = acceptor->local_endpoint().port();
-  impl_->log.info("listening", Fields().add("bind", bound.text()).add("mode", "admin"));
+  impl_->log.info("listening", Fields().add("address", bound.text()).add("mode", "admin"));
   impl_->tasks.spawn(impl_->accept(acceptor, std::shared_ptr<const Door>(door)));
   return {};
 }

@@ -187,11 +187,6 @@ Result<void> Relay::start() {
   }
   for (auto& listener : listeners_) listener->start();
   accepting_ = true;
-  for (std::size_t i = 0; i < listeners_.size(); ++i) {
-    constexpr const char* kModes[] = {"submission", "submissions", "trusted"};
-    const char* mode = kModes[static_cast<std::size_t>(settings->listeners[i].mode)];
-    log_.info("listening", Fields().add("bind", listeners_[i]->address().text()).add("mode", mode));
-  }
   return {};
 }
 
