@@ -1,4 +1,5 @@
-// config/key_builder.h — binds one key of the schema to one member of a settings struct. For schema_*.cc only.
+// config/key_builder.h — binds one key of the schema to one member of a settings struct. For schema_*.cc
+// only.
 //
 // Each builder checks the written type, then the bounds, and says what to write instead.
 #pragma once

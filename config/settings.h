@@ -29,7 +29,7 @@ struct Rate {
 
 // "5%" of the file system, or a number of bytes.
 struct DiskReserve {
-  double percent = 0;       // 0 to 100; used when bytes is 0
+  double percent = 0;  // 0 to 100; used when bytes is 0
   std::uint64_t bytes = 0;
 };
 

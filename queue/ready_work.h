@@ -11,7 +11,8 @@ namespace holdfast {
 class ReadyWork {
  public:
   virtual ~ReadyWork() = default;
-  // Room in memory for more claims? If not, intake leaves the recipients to the next sweep (Accept::claim = false).
+  // Room in memory for more claims? If not, intake leaves the recipients to the next sweep (Accept::claim =
+  // false).
   virtual bool has_room() const = 0;
   virtual void offer(std::vector<Claim> claims) = 0;
   // Something was accepted unclaimed, released or retried by the operator: look at the store again.

@@ -13,8 +13,8 @@
 
 #include "smtp/base/body_source.h"
 #include "smtp/base/clock.h"
-#include "smtp/base/result.h"
 #include "smtp/base/queue_id.h"
+#include "smtp/base/result.h"
 #include "smtp/tls/tls_class.h"
 #include "smtp/wire/address.h"
 #include "smtp/wire/dsn_options.h"
@@ -31,11 +31,11 @@ struct EnvelopeRecipient {
 
 // What the Received field tells of the session that brought the message (RFC 5321 section 4.4, RFC 3848).
 struct TraceInfo {
-  std::string helo;        // as given, sanitised
-  std::string client_ip;   // "" = left out
-  std::string protocol;    // "ESMTPSA", "UTF8SMTPSA", …
-  std::string tls;         // "TLSv1.3 TLS_AES_256_GCM_SHA384", "" without TLS
-  std::string listener;    // its bind address, for log and metrics
+  std::string helo;       // as given, sanitised
+  std::string client_ip;  // "" = left out
+  std::string protocol;   // "ESMTPSA", "UTF8SMTPSA", …
+  std::string tls;        // "TLSv1.3 TLS_AES_256_GCM_SHA384", "" without TLS
+  std::string listener;   // its bind address, for log and metrics
 };
 
 struct Envelope {
@@ -43,20 +43,20 @@ struct Envelope {
   std::string idempotency_key;  // "" = none; else a second accept with it answers with the first id
   Mailbox reverse_path;         // empty = null
   std::vector<EnvelopeRecipient> recipients;
-  std::string envelope_id;      // ENVID, xtext still encoded
+  std::string envelope_id;  // ENVID, xtext still encoded
   DsnReturn dsn_return = DsnReturn::unspecified;
   BodyType body = BodyType::seven_bit;  // what the client declared
   bool smtputf8 = false;
-  std::uint64_t declared_size = 0;      // SIZE=, 0 = not given
+  std::uint64_t declared_size = 0;  // SIZE=, 0 = not given
   TlsClass tls;
   bool may_say_tls_required_no = false;  // the header `TLS-Required: No` counts (tls_required_no of the user)
   bool counts_in_tlsrpt = true;
-  std::string signing_domain;            // DKIM d= whatever `dkim.sign` says; "" = as configured
-  std::optional<WallTime> release;       // not before (FUTURERELEASE)
-  std::optional<WallTime> expires;       // default: delivery.expire from now
-  std::string user;                      // the authenticated user, "" = none
-  std::vector<std::string> senders;      // what the user may write in From:; empty = anything
-  bool trusted_client = false;           // from a trusted network: a missing From may be mended
+  std::string signing_domain;        // DKIM d= whatever `dkim.sign` says; "" = as configured
+  std::optional<WallTime> release;   // not before (FUTURERELEASE)
+  std::optional<WallTime> expires;   // default: delivery.expire from now
+  std::string user;                  // the authenticated user, "" = none
+  std::vector<std::string> senders;  // what the user may write in From:; empty = anything
+  bool trusted_client = false;       // from a trusted network: a missing From may be mended
   TraceInfo trace;
 };
 

@@ -66,7 +66,7 @@ struct MxPlan {
   MxHost mx;
   bool usable = true;
   PlanFinding finding = PlanFinding::none;  // why it is not usable, or what is to be recorded on use
-  std::string detail;  // for people: "mx.evil.example matches none of mx1.example, *.example"
+  std::string detail;      // for people: "mx.evil.example matches none of mx1.example, *.example"
   std::string lowered_by;  // the reasons of the exceptions that lower the requirement; "" = none does
   TlsRequirement requirement;
   std::vector<AppliedPolicy> policies;  // each counts the session in TLS-RPT

@@ -7,8 +7,8 @@
 #include "mta/cli/config_commands.h"
 #include "mta/cli/init_command.h"
 #include "mta/cli/relay_commands.h"
-#include "mta/cli/tlsrpt_read.h"
 #include "mta/cli/selftest_command.h"
+#include "mta/cli/tlsrpt_read.h"
 #include "mta/cli/user_commands.h"
 #include "mta/service.h"
 

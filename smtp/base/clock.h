@@ -45,7 +45,8 @@ std::unique_ptr<Clock> make_system_clock();
 // The timeline that stored times live on. Immutable after construction, hence thread-safe.
 class Timeline {
  public:
-  explicit Timeline(const Clock& clock) : clock_(clock), wall_base_(clock.wall()), steady_base_(clock.now()) {}
+  explicit Timeline(const Clock& clock)
+      : clock_(clock), wall_base_(clock.wall()), steady_base_(clock.now()) {}
   WallTime now() const {
     return wall_base_ + std::chrono::floor<std::chrono::microseconds>(clock_.now() - steady_base_);
   }

@@ -15,9 +15,9 @@ class DomainName {
  public:
   DomainName() = default;  // empty: no name
 
-  // Takes ASCII or UTF-8 (converted by IDNA 2008), any case, with or without a trailing dot. Labels of letters,
-  // digits, hyphens and (as DNS has them) underscores; 1 to 63 octets each, 253 in all. Anything else, and
-  // what looks like an IPv4 address, is BaseError::malformed with a detail naming the cause.
+  // Takes ASCII or UTF-8 (converted by IDNA 2008), any case, with or without a trailing dot. Labels of
+  // letters, digits, hyphens and (as DNS has them) underscores; 1 to 63 octets each, 253 in all. Anything
+  // else, and what looks like an IPv4 address, is BaseError::malformed with a detail naming the cause.
   static Result<DomainName> parse(std::string_view text);
 
   const std::string& text() const { return text_; }

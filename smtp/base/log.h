@@ -31,7 +31,9 @@ class Fields {
   Fields& append(const Fields& other);  // its fields behind these, not nested
   const std::string& json() const { return json_; }
   // Where in json() the (escaped) addresses stand, without their quotes, in ascending order.
-  struct Span { std::size_t begin, end; };
+  struct Span {
+    std::size_t begin, end;
+  };
   const std::vector<Span>& addresses() const { return addresses_; }
   bool empty() const { return json_.empty(); }
 
@@ -50,8 +52,12 @@ class Log {
   virtual void event(std::string_view name, const Fields& fields) = 0;
   virtual void write(LogLevel level, std::string_view text, const Fields& fields) = 0;
 
-  void debug(std::string_view text, const Fields& f = {}) { if (enabled(LogLevel::debug)) write(LogLevel::debug, text, f); }
-  void info(std::string_view text, const Fields& f = {}) { if (enabled(LogLevel::info)) write(LogLevel::info, text, f); }
+  void debug(std::string_view text, const Fields& f = {}) {
+    if (enabled(LogLevel::debug)) write(LogLevel::debug, text, f);
+  }
+  void info(std::string_view text, const Fields& f = {}) {
+    if (enabled(LogLevel::info)) write(LogLevel::info, text, f);
+  }
   void warning(std::string_view text, const Fields& f = {}) { write(LogLevel::warning, text, f); }
   void error(std::string_view text, const Fields& f = {}) { write(LogLevel::error, text, f); }
 };
@@ -61,7 +67,9 @@ class PrefixLog {
  public:
   PrefixLog(Log& log, Fields prefix) : log_(log), prefix_(std::move(prefix)) {}
   void event(std::string_view name, const Fields& fields) const;
-  void debug(std::string_view text) const { if (log_.enabled(LogLevel::debug)) log_.write(LogLevel::debug, text, prefix_); }
+  void debug(std::string_view text) const {
+    if (log_.enabled(LogLevel::debug)) log_.write(LogLevel::debug, text, prefix_);
+  }
   void info(std::string_view text) const { log_.info(text, prefix_); }
   void warning(std::string_view text) const { log_.warning(text, prefix_); }
   void error(std::string_view text) const { log_.error(text, prefix_); }

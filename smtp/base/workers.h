@@ -1,4 +1,5 @@
-// smtp/base/workers.h — the threads: N workers, one thread for shared services, a small pool for blocking work.
+// smtp/base/workers.h — the threads: N workers, one thread for shared services, a small pool for blocking
+// work.
 //
 // Each worker is one io_context with one thread; sessions, deliveries and their connections stay on it and
 // never lock. Shared services (scheduler, policy cache, DNS cache, ledger) live on `shared()`. Cross from one

@@ -38,16 +38,13 @@ TEST(ConnectionBudget, LimitsConnectionsToOneHostAndInAll) {
 TEST(ConnectionBudget, GivesWayToAHostThatAsksToSlowDownAndRecovers) {
   ConnectionBudget budget;
   std::vector<ConnectionBudget::Place> places;
-  for (int i = 0; i < 4; ++i)
-    places.push_back(budget.open("mx.a", limits(), kNow));
+  for (int i = 0; i < 4; ++i) places.push_back(budget.open("mx.a", limits(), kNow));
   budget.slow_down("mx.a", limits(), kNow);
   places.pop_back();
-  EXPECT_FALSE(budget.open("mx.a", limits(), kNow))
-      << "two are allowed, three are open";
+  EXPECT_FALSE(budget.open("mx.a", limits(), kNow)) << "two are allowed, three are open";
   places.resize(1);
   EXPECT_TRUE(budget.open("mx.a", limits(), kNow));
-  for (int i = 0; i < 3; ++i)
-    places.push_back(budget.open("mx.a", limits(), kNow + seconds(100)));
+  for (int i = 0; i < 3; ++i) places.push_back(budget.open("mx.a", limits(), kNow + seconds(100)));
   EXPECT_EQ(budget.open_to("mx.a"), 4U);
 }
 
@@ -73,9 +70,8 @@ TEST(ConnectionBudget, KeepsTheRateOfAHost) {
 TEST(ConnectionBudget, DoesNotLimitARateThatIsNotSet) {
   ConnectionBudget budget;
   SteadyTime at{};
-  for (int i = 0; i < 10000; ++i)
-    ASSERT_TRUE(budget.take_message("mx.a", limits(), kNow, at));
+  for (int i = 0; i < 10000; ++i) ASSERT_TRUE(budget.take_message("mx.a", limits(), kNow, at));
 }
 
-} // namespace
-} // namespace holdfast
+}  // namespace
+}  // namespace holdfast

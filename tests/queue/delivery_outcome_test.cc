@@ -7,9 +7,7 @@ namespace {
 
 using Type = AppliedPolicy::Type;
 
-DomainName domain(const std::string &text) {
-  return DomainName::parse(text).value();
-}
+DomainName domain(const std::string& text) { return DomainName::parse(text).value(); }
 
 AppliedPolicy sts(StsMode mode, bool enforced) {
   AppliedPolicy p;
@@ -40,8 +38,7 @@ MxPlan plan(std::vector<AppliedPolicy> policies) {
 
 SessionFacts facts(TlsError error = TlsError::none) {
   SessionFacts f;
-  f.at = std::chrono::sys_days(std::chrono::year(2026) / 3 / 1) +
-         std::chrono::hours(23);
+  f.at = std::chrono::sys_days(std::chrono::year(2026) / 3 / 1) + std::chrono::hours(23);
   f.report_domain = domain("a.example");
   f.sending_ip = "192.0.2.9";
   f.receiving_ip = "192.0.2.1";
@@ -61,18 +58,17 @@ TEST(DeliveryOutcome, CountsASessionWithoutPolicyAsNone) {
 }
 
 TEST(DeliveryOutcome, CountsUnderEachPolicyThatWasApplied) {
-  const auto out =
-      session_outcomes(plan({sts(StsMode::enforce, true), tlsa()}), facts());
+  const auto out = session_outcomes(plan({sts(StsMode::enforce, true), tlsa()}), facts());
   ASSERT_EQ(out.size(), 2U);
   EXPECT_EQ(out[0].result, ResultType::success);
   EXPECT_EQ(out[1].result, ResultType::success);
 }
 
 TEST(DeliveryOutcome, ARefusedStarttlsFailsUnderEachPolicy) {
-  const auto out = session_outcomes(plan({sts(StsMode::enforce, true), tlsa()}),
-                                    facts(TlsError::not_offered));
+  const auto out =
+      session_outcomes(plan({sts(StsMode::enforce, true), tlsa()}), facts(TlsError::not_offered));
   ASSERT_EQ(out.size(), 2U);
-  for (const auto &o : out) {
+  for (const auto& o : out) {
     EXPECT_EQ(o.result, ResultType::starttls_not_supported);
     EXPECT_EQ(o.mx_host, "mx.a.example");
     EXPECT_EQ(o.receiving_ip, "192.0.2.1");
@@ -83,18 +79,15 @@ TEST(DeliveryOutcome, EachFailureGoesUnderItsOwnPolicy) {
   SessionFacts f = facts(TlsError::tlsa_mismatch);
   f.evidence.dane_failure.error = TlsError::tlsa_mismatch;
   f.evidence.pkix = PkixRequirement{domain("mx.a.example")};
-  const auto out =
-      session_outcomes(plan({sts(StsMode::enforce, true), tlsa()}), f);
+  const auto out = session_outcomes(plan({sts(StsMode::enforce, true), tlsa()}), f);
   ASSERT_EQ(out.size(), 2U);
-  EXPECT_EQ(out[0].result, ResultType::success)
-      << "the certificate was what MTA-STS asks for";
+  EXPECT_EQ(out[0].result, ResultType::success) << "the certificate was what MTA-STS asks for";
   EXPECT_EQ(out[1].result, ResultType::validation_failure);
 
   SessionFacts g = facts(TlsError::host_mismatch);
   g.evidence.pkix_failure.error = TlsError::host_mismatch;
   g.evidence.dane = DaneRequirement{};
-  const auto other =
-      session_outcomes(plan({sts(StsMode::enforce, true), tlsa()}), g);
+  const auto other = session_outcomes(plan({sts(StsMode::enforce, true), tlsa()}), g);
   EXPECT_EQ(other[0].result, ResultType::certificate_host_mismatch);
   EXPECT_EQ(other[1].result, ResultType::success);
 }
@@ -157,11 +150,10 @@ TEST(DeliveryOutcome, NobodyIsToldOfAddressLiterals) {
 }
 
 TEST(DeliveryOutcome, AMissingRequiretlsIsNoFailureOfTheDomainsPolicy) {
-  const auto out = session_outcomes(plan({sts(StsMode::enforce, true)}),
-                                    facts(TlsError::requiretls_missing));
+  const auto out = session_outcomes(plan({sts(StsMode::enforce, true)}), facts(TlsError::requiretls_missing));
   ASSERT_EQ(out.size(), 1U);
   EXPECT_EQ(out[0].result, ResultType::success);
 }
 
-} // namespace
-} // namespace holdfast
+}  // namespace
+}  // namespace holdfast

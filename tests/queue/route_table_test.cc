@@ -5,8 +5,8 @@
 namespace holdfast {
 namespace {
 
-RouteSettings route(std::vector<std::string> recipients,
-                    std::vector<std::string> senders, const std::string &host) {
+RouteSettings route(std::vector<std::string> recipients, std::vector<std::string> senders,
+                    const std::string& host) {
   RouteSettings r;
   r.recipients = std::move(recipients);
   r.senders = std::move(senders);
@@ -23,12 +23,9 @@ RouteTable table(std::vector<RouteSettings> routes) {
   return RouteTable(settings);
 }
 
-Mailbox sender(const std::string &text) {
-  return text.empty() ? Mailbox() : Mailbox::parse(text).value();
-}
+Mailbox sender(const std::string& text) { return text.empty() ? Mailbox() : Mailbox::parse(text).value(); }
 
-std::string via(const RouteTable &table, const std::string &domain,
-                const std::string &from) {
+std::string via(const RouteTable& table, const std::string& domain, const std::string& from) {
   const auto found = table.find(domain, sender(from));
   return found ? found->via.front().target.host : "";
 }
@@ -43,8 +40,7 @@ TEST(RouteTable, MatchesDomainsExactlyAndBelow) {
 }
 
 TEST(RouteTable, TakesTheFirstThatMatchesInTheOrderOfTheFile) {
-  const auto t =
-      table({route({"a.example"}, {}, "one"), route({"*"}, {}, "two")});
+  const auto t = table({route({"a.example"}, {}, "one"), route({"*"}, {}, "two")});
   EXPECT_EQ(via(t, "a.example", "x@y.example"), "one");
   EXPECT_EQ(via(t, "b.example", "x@y.example"), "two");
 }
@@ -59,9 +55,8 @@ TEST(RouteTable, AsksForBothRecipientAndSender) {
 }
 
 TEST(RouteTable, KnowsSendersByAddressDomainAndTheNullPath) {
-  const auto t =
-      table({route({}, {"Boss@Team.example"}, "boss"),
-             route({}, {"<>"}, "null"), route({}, {"*.team.example"}, "sub")});
+  const auto t = table({route({}, {"Boss@Team.example"}, "boss"), route({}, {"<>"}, "null"),
+                        route({}, {"*.team.example"}, "sub")});
   EXPECT_EQ(via(t, "a.example", "boss@team.example"), "boss");
   EXPECT_EQ(via(t, "a.example", ""), "null");
   EXPECT_EQ(via(t, "a.example", "x@eu.team.example"), "sub");
@@ -85,5 +80,5 @@ TEST(RouteTable, KeysTellCredentialsApartWithoutShowingThem) {
   EXPECT_EQ(route_key(b).find("secret"), std::string::npos);
 }
 
-} // namespace
-} // namespace holdfast
+}  // namespace
+}  // namespace holdfast
