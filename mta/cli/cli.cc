@@ -172,7 +172,6 @@ class Tree {
         {"retry", "tries again at once"},
         {"hold", "keeps back until released"},
         {"release", "lets go what was held"},
-        {"bounce", "gives up and tells the sender"},
         {"remove", "drops without a word to the sender"},
     };
     for (const auto& [name, what] : changes) {

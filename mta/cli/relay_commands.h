@@ -17,7 +17,7 @@ struct QueueOptions {
 
 int queue_list(const CommonOptions& common, const QueueOptions& options);
 int queue_show(const CommonOptions& common, const std::string& id);
-// `what`: retry, hold, release, bounce, remove.
+// `what`: retry, hold, release, remove.
 int queue_change(const CommonOptions& common, const std::string& what, const QueueOptions& options);
 int destination_list(const CommonOptions& common);
 int destination_show(const CommonOptions& common, const std::string& name);
