@@ -5,6 +5,7 @@
 #include <set>
 
 #include "tests/end_to_end/end_to_end.h"
+#include "tests/end_to_end/postfix.h"
 
 namespace holdfast::world {
 namespace {
@@ -90,9 +91,10 @@ class TlsReports : public EndToEnd {
     EXPECT_EQ(end.code, 0) << end.err;
     return JsonLine::parse(end.out).value_or(JsonLine());
   }
-  JsonLine checked_mail(const Mail& mail) {
+  JsonLine checked_mail(const Mail& mail) { return checked_mail(mail.content); }
+  JsonLine checked_mail(const std::string& content) {
     const auto file = world_.folder() / "report.eml";
-    std::ofstream(file, std::ios::binary) << mail.content;
+    std::ofstream(file, std::ios::binary) << content;
     return checked({"mail", file.string(), key_name_, key_record_});
   }
   JsonLine checked_post(const HttpRequest& request) {
@@ -108,6 +110,10 @@ class TlsReports : public EndToEnd {
     }
     return found;
   }
+
+  // For a condition that is asked again and again: the resolver may still remember that there was no key, and
+  // the operator does not wait for the next try.
+  void hurry() { relay_->run({"tlsrpt", "send", "--day", today()}); }
 
   // Nothing of the day waits any more, and asking for it again sends nothing.
   void expect_all_sent() {
@@ -218,9 +224,8 @@ TEST_F(TlsReports, SurviveBeingKilledBetweenTheirSteps) {
   publish_key();
   const auto post_count = world_.https().request_count("reports.one.test");
   serve_reports("reports.one.test", 200);
-  // The resolver may still remember that there was no key.
   EXPECT_TRUE(eventually([&] {
-    relay_->run({"tlsrpt", "send", "--day", today()});
+    hurry();
     return !mails_to("reports@collector.test").empty();
   })) << relay_->transcript();
   const auto mail = world_.journal().wait_for_mail_to("reports@collector.test");
@@ -235,6 +240,112 @@ TEST_F(TlsReports, SurviveBeingKilledBetweenTheirSteps) {
   expect_all_sent();
   EXPECT_EQ(mails_to("reports@collector.test").size(), 1u);
   EXPECT_EQ(world_.https().request_count("reports.one.test"), post_count + 1);
+}
+
+// Domains of several kinds have their reports sent to one mailbox of a mail server that we did not write.
+TEST_F(TlsReports, ArriveOnceInAMailboxOfARealPostfix) {
+  if (const auto why = Postfix::missing(); !why.empty()) GTEST_SKIP() << why;
+  const auto at = world_.reserve_mx_address();
+  world_.dns().add("mx.postfix.test", "A", at.ip);
+  world_.add_domain("postfix.test", {"mx.postfix.test"});
+  world_.publish_policy("postfix.test", "enforce", {"mx.postfix.test"});
+  const Postfix postfix(at, world_.authority().issue("mx.postfix.test"));
+  ASSERT_EQ(postfix.started().code, 0) << postfix.started().err << postfix.log();
+  MxSettings expired;
+  CertificateSpec old;
+  old.dns_names = {"mx.expired.test"};
+  old.valid_from = std::chrono::hours(-48);
+  old.valid_until = std::chrono::hours(-24);
+  expired.tls.identity = world_.authority().issue(old);
+  world_.add_simple_domain("enforce.test");
+  world_.publish_policy("enforce.test", "enforce", {"mx.enforce.test"});
+  world_.add_simple_domain("nopolicy.test");
+  world_.add_simple_domain("expired.test", expired);
+  world_.publish_policy("expired.test", "testing", {"mx.expired.test"});
+  const std::set<std::string> domains = {"enforce.test", "nopolicy.test", "expired.test"};
+  for (const auto& domain : domains) world_.publish_tlsrpt(domain, "mailto:tls-reports@postfix.test");
+  start_reporting({{"delivery.messages_per_connection", "1"}});
+  publish_key();
+  for (const auto& domain : domains) {
+    for (const char* user : {"ann@", "bob@"}) {
+      submit({user + domain});
+      ASSERT_TRUE(world_.journal().wait_for_mail_to(user + domain)) << relay_->transcript();
+    }
+  }
+
+  pass_midnight();
+  const auto all_came = [&] {
+    hurry();
+    return postfix.mails().size() >= domains.size();
+  };
+  ASSERT_TRUE(eventually(all_came, Milliseconds(60000))) << relay_->transcript() << postfix.log();
+  for (std::size_t i = 0; i < domains.size(); ++i) {
+    EXPECT_TRUE(relay_->wait_for_log({{"event", "delivered"}, {"mx", "mx.postfix.test"}}));
+  }
+  relay_->kill();
+  ASSERT_TRUE(relay_->start()) << relay_->transcript();
+  expect_all_sent();
+
+  std::set<std::string> reported;
+  for (const auto& mail : postfix.mails()) {
+    EXPECT_NE(mail.find("(using TLSv1.3 with cipher"), std::string::npos) << mail;
+    const auto report = checked_mail(mail);
+    const auto domain = report["policies.0.policy.policy-domain"];
+    EXPECT_TRUE(reported.insert(domain).second) << domain << " was reported twice";
+    EXPECT_EQ(report["date-range.start-datetime"], today() + "T00:00:00Z");
+    const auto sessions = std::to_string(world_.journal().sessions("mx." + domain).size());
+    const bool good = domain != "expired.test";
+    EXPECT_EQ(count(report, "successful"), good ? sessions : "0") << domain;
+    EXPECT_EQ(count(report, "failure"), good ? "0" : sessions) << domain;
+  }
+  EXPECT_EQ(reported, domains);
+  EXPECT_EQ(counts("postfix.test"), std::vector<Counted>());  // the reports' own sessions are in none
+}
+
+TEST_F(TlsReports, TellInStatusWhyTheyDidNotArrive) {
+  for (const char* domain : {"bounced.test", "unreachable.test", "ill.test", "unusable.test", "full.test"}) {
+    world_.add_simple_domain(domain);
+  }
+  world_.mx("mx.full.test").on(Stage::rcpt, Reaction::reply("550 5.2.2 mailbox full"));
+  world_.publish_tlsrpt("bounced.test", "mailto:tls@full.test");
+  world_.publish_tlsrpt("unreachable.test", "https://nobody.test/v1");
+  world_.dns().replace("nobody.test", "A", world_.reserve_mx_address().ip);  // no web server listens there
+  world_.publish_tlsrpt("ill.test", "https://ill.reports.test/v1");
+  serve_reports("ill.reports.test", 404);
+  world_.publish_tlsrpt("unusable.test", "gopher://unusable.test");
+  start_reporting();
+  publish_key();
+  for (const char* to : {"b@bounced.test", "b@unreachable.test", "b@ill.test", "b@unusable.test"}) {
+    submit({to});
+    ASSERT_TRUE(world_.journal().wait_for_mail_to(to)) << relay_->transcript();
+  }
+
+  pass_midnight();
+  const auto line_of = [&](const std::string& kind, const std::string& field, const std::string& value) {
+    for (const auto& line : relay_->run_json({"tlsrpt", "status", "--all"})) {
+      if (line["kind"] == kind && line[field] == value) return line;
+    }
+    return JsonLine();
+  };
+  const auto says = [&](const std::string& domain, const std::string& state, const std::string& reason) {
+    const auto line = line_of("report", "domain", domain);
+    return line["targets.0.state"] == state && line["targets.0.reason"].find(reason) != std::string::npos;
+  };
+  const auto shown = [&] { return relay_->run({"tlsrpt", "status", "--all"}).out; };
+  const auto has_bounced = [&] {
+    hurry();
+    return says("bounced.test", "bounced", "550 5.2.2 mailbox full");
+  };
+  EXPECT_TRUE(eventually(has_bounced)) << shown();
+  EXPECT_TRUE(eventually([&] { return says("ill.test", "waiting", "HTTP status 404"); })) << shown();
+  EXPECT_TRUE(eventually([&] { return says("unreachable.test", "waiting", "connect"); })) << shown();
+  EXPECT_EQ(line_of("report", "domain", "unusable.test")["reason"], "the record names no usable target");
+  EXPECT_NE(line_of("suppressed", "address", "tls@full.test")["until"], "");
+  const auto table = shown();
+  for (const char* words : {"550 5.2.2 mailbox full", "HTTP status 404", "https://nobody.test/v1",
+                            "the record names no usable target"}) {
+    EXPECT_NE(table.find(words), std::string::npos) << words << " is not in\n" << table;
+  }
 }
 
 // Twelve domains of every kind; the world counts the sessions that it sees, and the reports must say the

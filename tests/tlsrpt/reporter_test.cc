@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <filesystem>
 #include <set>
@@ -81,12 +82,14 @@ class FakeWeb final : public HttpsClient {
     requests.push_back(request);
     if (forbidden.contains(request.url.host.text()))
       co_return Error(StsError::not_permitted, "10.0.0.1 is not a global address");
+    if (unreachable.contains(request.url.host.text()))
+      co_return Error(StsError::connect_failed, "connection refused");
     HttpResponse response;
     response.status = status;
     co_return response;
   }
   std::vector<HttpRequest> requests;
-  std::set<std::string> forbidden;
+  std::set<std::string> forbidden, unreachable;
   int status = 201;
 };
 
@@ -319,6 +322,7 @@ TEST_F(ReporterTest, SaysTheSameByMailAsByHttps) {
 
 TEST_F(ReporterTest, OddBytesOfAPeerSpoilNoReport) {
   auto failed = outcome("a.test", ResultType::validation_failure);
+  failed.mx_host = "mx\xe4\"\x7f\n.a.test";
   failed.mx_helo = "\xff\xfe\x01odd";
   failed.additional_information = "caf\xe9\r\nBcc: x";
   failed.policy.type = AppliedPolicy::Type::sts;
@@ -332,6 +336,64 @@ TEST_F(ReporterTest, OddBytesOfAPeerSpoilNoReport) {
   EXPECT_TRUE(parse_received_report(json)) << json;
   EXPECT_THAT(json, HasSubstr("odd"));
   EXPECT_THAT(queue_.mails[0].content, testing::Not(HasSubstr("Bcc")));
+  EXPECT_THAT(process_->status(), HasSubstr("\"domain\":\"a.test\",\"state\":\"done\""));
+}
+
+TEST_F(ReporterTest, OddBytesOfAReceiverReachStatusAsText) {
+  record("a.test");
+  ask_for_reports("a.test", "mailto:r@a.test");
+  pass_midnight();
+  RecipientEnd end;
+  end.origin = "tlsrpt";
+  end.idempotency_key = queue_.mails.at(0).envelope.idempotency_key;
+  end.recipient = "r@a.test";
+  end.how = RecipientEnd::How::bounced;
+  end.reason = "mx.a.test: 550 caf\xe9 \"\r\n\x1b[2Jgone";
+  process_->ends.recipient_ended(end);
+  settle(process_->context);
+  const auto status = process_->status();
+  EXPECT_THAT(status, HasSubstr("\"state\":\"bounced\""));
+  EXPECT_EQ(std::count(status.begin(), status.end(), '\n'), 3);  // key, address, report: a line each
+  EXPECT_THAT(status, testing::Not(testing::AnyOf(HasSubstr("\x1b"), HasSubstr("\r"))));
+}
+
+TEST_F(ReporterTest, ReportsAPolicyOfAHundredMxPatterns) {
+  auto failed = outcome("a.test", ResultType::validation_failure);
+  failed.policy.type = AppliedPolicy::Type::sts;
+  failed.policy.mode = StsMode::enforce;
+  failed.policy.text = {"version: STSv1", "mode: enforce"};
+  for (int i = 0; i < 100; ++i) {
+    failed.policy.mx.push_back("*.mx" + std::to_string(i) + ".a.test");
+    failed.policy.text.push_back("mx: " + failed.policy.mx.back());
+  }
+  failed.policy.text.push_back("max_age: 86400");
+  ASSERT_TRUE(process_->ledger_store->add({{failed, 2}}));
+  ask_for_reports("a.test", "mailto:r@a.test,https://reports.a.test/v1");
+  pass_midnight();
+  EXPECT_EQ(queue_.mails.size(), 1u);
+  const auto json = gunzip(web_.requests.at(0).body, 1 << 20).value();
+  const auto report = parse_received_report(json);
+  ASSERT_TRUE(report) << json;
+  EXPECT_EQ(report->policies.at(0).mx, failed.policy.mx);
+  EXPECT_EQ(report->policies.at(0).text, failed.policy.text);
+  const auto status = process_->status();
+  EXPECT_THAT(status, HasSubstr("\"domain\":\"a.test\",\"state\":\"done\""));
+  EXPECT_THAT(status, HasSubstr("\"state\":\"queued\""));
+  EXPECT_THAT(status, HasSubstr("\"state\":\"sent\""));
+}
+
+TEST_F(ReporterTest, TriesAnUnreachableTargetAgainUntilRetryForIsOver) {
+  settings_.settings.tlsrpt.retry_for = 2h;
+  record("a.test");
+  ask_for_reports("a.test", "https://reports.a.test/v1");
+  web_.unreachable.insert("reports.a.test");
+  pass_midnight();
+  EXPECT_THAT(process_->status(), HasSubstr("\"state\":\"waiting\",\"attempts\":1"));
+  EXPECT_THAT(process_->status(), HasSubstr("connection refused"));
+  pass(4h);
+  EXPECT_GT(web_.requests.size(), 3u);
+  EXPECT_THAT(process_->status(), HasSubstr("\"state\":\"given-up\""));
+  EXPECT_THAT(process_->status(), HasSubstr("connection refused"));
 }
 
 TEST_F(ReporterTest, TellsOfDomainsThatAskForNothingOrForNothingUsable) {
