@@ -158,6 +158,10 @@ TEST_F(TlsReports, ArriveOnceByMailAndByHttpsWhenTheDayIsOver) {
   EXPECT_TRUE(mails_to("reports@collector.test").empty());
 
   pass_midnight();
+  EXPECT_TRUE(eventually([&] {
+    hurry();
+    return !mails_to("reports@collector.test").empty();
+  }));
   const auto by_mail = world_.journal().wait_for_mail_to("reports@collector.test", Milliseconds(60000));
   ASSERT_TRUE(by_mail) << relay_->transcript();
   const auto report = checked_mail(*by_mail);
@@ -474,6 +478,10 @@ TEST_F(TlsReportsOfADay, TellsEveryDomainOnceWhatTheWorldSaw) {
   const auto world_saw = seen();
 
   pass_midnight();
+  EXPECT_TRUE(eventually([&] {
+    hurry();
+    return !mails_to(domains_.front() + "@collector.test").empty();
+  }));
   std::size_t all = 0;
   for (std::size_t i = 0; i < domains_.size(); ++i) {
     const auto& domain = domains_[i];
