@@ -7,6 +7,9 @@
 namespace holdfast {
 namespace {
 
+// How long a commit waits for others to join it, and how many are enough to stop waiting.
+constexpr auto kGatherTime = std::chrono::milliseconds(3);
+constexpr std::size_t kGatherBatches = 16;
 // A group is bounded so that its first member does not wait long for its last.
 constexpr std::size_t kGroupBatches = 256;
 constexpr std::size_t kGroupOctets = std::size_t{8} << 20;
@@ -117,16 +120,26 @@ std::vector<SqliteCommitter::Job> SqliteCommitter::next_group() {
 
 void SqliteCommitter::run() {
   auto next_tick = std::chrono::steady_clock::now() + kTick;
+  std::size_t last_group = 0;
   while (true) {
     std::vector<Job> group;
     bool stop = false;
     {
       std::unique_lock lock(mutex_);
       wake_.wait_until(lock, next_tick, [this] { return stopping_ || !jobs_.empty(); });
+      // Where several sessions submit at once, a sync that starts with the first of them would serve few. A
+      // lone session never waits: what it brought was a group of one.
+      if (last_group > 1 && !jobs_.empty()) {
+        const std::size_t enough = std::min(kGatherBatches, last_group + 2);
+        wake_.wait_for(lock, kGatherTime, [&] { return stopping_ || jobs_.size() >= enough; });
+      }
       group = next_group();
       stop = stopping_ && group.empty();
     }
-    if (!group.empty()) commit_group(group);
+    if (!group.empty()) {
+      last_group = group.size();
+      commit_group(group);
+    }
     if (stop || std::chrono::steady_clock::now() >= next_tick) {
       housekeeping();
       next_tick = std::chrono::steady_clock::now() + (trimming_ ? kTrimPause : kTick);
