@@ -64,6 +64,9 @@ TlsFailure unmet(const TlsEvidence& evidence, const TlsRequirement& wanted) {
       return failure(TlsError::untrusted, "nothing to authenticate the peer by");
     if (evidence.resumed) return failure(TlsError::untrusted, "a resumed TLS session proves nothing");
     if (auto low = unmet_version(evidence, TlsVersion::tls12)) return low;
+    if (!evidence.strict) {
+      return failure(TlsError::untrusted, "the handshake was not held to the rules of verified connections");
+    }
     if (wanted.pkix) {
       if (auto missing = unmet_pkix(evidence, *wanted.pkix)) return missing;
     }

@@ -77,6 +77,9 @@ struct TlsEvidence {
   std::string ciphers;     // the requirement's list that the handshake was made with
   DomainName server_name;  // the SNI that was sent
   bool resumed = false;    // must stay false for anything authenticated
+  // The handshake was held to the rules of verified connections (tls_context.h). One made for a testing or
+  // opportunistic message was not: its key exchange may be too weak to authenticate anything by.
+  bool strict = false;
   // Verified on this connection: the name, or nullopt with the reason in pkix_failure (which is none when it
   // was not asked for).
   std::optional<PkixRequirement> pkix;

@@ -158,6 +158,8 @@ class OpensslStream final : public TlsStream {
   void note_client_evidence() {
     note_session();
     evidence_.ciphers = requirement_->ciphers;
+    // Asked of the handshake itself: a cipher list may lower the level by "@SECLEVEL".
+    evidence_.strict = SSL_get_security_level(engine_.ssl()) >= kVerifySecurityLevel;
     evidence_.server_name = requirement_->server_name;
     if (evidence_.chain.empty() && (requirement_->pkix || requirement_->dane)) {
       const TlsFailure missing{TlsError::no_certificate, "the peer presented no certificate", {}};

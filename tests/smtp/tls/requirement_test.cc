@@ -16,6 +16,7 @@ DaneRequirement dane(const char* base, std::string data = std::string(32, 'a')) 
 TlsEvidence encrypted() {
   TlsEvidence evidence;
   evidence.version = TlsVersion::tls13;
+  evidence.strict = true;
   return evidence;
 }
 
@@ -49,6 +50,20 @@ TEST(Requirement, NeverLetsCleartextPassWhereAnythingMoreIsAsked) {
   EXPECT_TRUE(refused([](TlsRequirement& r) { r.dane = dane("mx.example"); }));
   EXPECT_TRUE(refused([](TlsRequirement& r) { r.requiretls = true; }));
   EXPECT_TRUE(refused([](TlsRequirement& r) { r.min_version = TlsVersion::tls12; }));
+}
+
+TEST(Requirement, IsNotMetByAHandshakeThatAllowedWeakKeys) {
+  auto evidence = encrypted();
+  evidence.pkix = pkix("mx1.example");
+  evidence.dane = dane("mx1.example");
+  evidence.strict = false;
+  EXPECT_EQ(unmet(evidence, authenticated("mx1.example")).error, TlsError::untrusted);
+  TlsRequirement by_dane;
+  by_dane.level = TlsLevel::authenticated;
+  by_dane.dane = dane("mx1.example");
+  EXPECT_EQ(unmet(evidence, by_dane).error, TlsError::untrusted);
+  TlsRequirement unauthenticated;
+  EXPECT_TRUE(satisfies(evidence, unauthenticated));
 }
 
 TEST(Requirement, IsMetByTheVeryNameOnly) {
