@@ -89,6 +89,10 @@ std::vector<Key> auth_keys() {
          "failed logins per address before it is locked out");
   k.duration("cache", &AuthSettings::cache, "5m", 0ms, 1h,
              "a verified password is not hashed again for so long");
+  k.integer(
+      "unusual_volume", &AuthSettings::unusual_volume, 5, 0, 1000,
+      "alert when a user sends to so many times the recipients of its busiest hour of the last 7 days; 0 "
+      "= off");
   k.path("users_file", &AuthSettings::users_file, "", "a path; \"\" = data_dir/users",
          "users kept by `holdfast user`");
   return k.take();

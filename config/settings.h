@@ -66,6 +66,7 @@ struct AuthSettings {
   std::vector<Network> trusted_networks;
   Rate max_failures;
   Millis cache{0};
+  unsigned unusual_volume = 0;          // times the user's busiest hour; 0 = off
   std::filesystem::path users_file;  // filled in by the loader when the key is empty
 };
 
@@ -144,6 +145,7 @@ struct RouteSettings {
   std::string username;
   std::string password;  // from password_file
   std::string min_version;
+  std::vector<std::string> ciphers;  // OpenSSL's names of TLS 1.2 ciphers; empty = as usual
 };
 
 enum class Relaxation { bad_certificate, no_starttls };

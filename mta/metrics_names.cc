@@ -20,6 +20,7 @@ const std::vector<MetricInfo>& metric_names() {
   static const std::vector<MetricInfo> names = {
       {"messages_accepted_total", counter, "Messages acknowledged with 250, by listener.", true},
       {"submission_rejections_total", counter, "Submissions refused, by reason.", true},
+      {"submission_unusual_volume_total", counter, "Hours in which a user sent unusually much.", false},
       {"auth_attempts_total", counter, "Logins, by mechanism and result.", true},
       {"queue_messages", gauge, "Recipients in the queue, by state.", true},
       {"queue_bytes", gauge, "Octets of the messages in the queue.", false},

@@ -60,13 +60,26 @@ void SubmissionSession::conclude_message(const Result<Acceptance>& outcome,
     services_.log.error("the queue failed to take a message", Fields().add("why", outcome.error().text()));
     refuse(Reason::queue, 451, "4.3.0 The message could not be stored; try again later");
   } else if (outcome->id) {
-    services_.metrics.counter("messages_accepted_total", {{"listener", listener_.bind.text()}}).add();
     errors_ = 0;
+    watch_volume();
     io_.say(make_reply(250, "2.0.0 Ok: queued as " + outcome->id->text()));
   } else {
     refuse(Refusal{Reason::queue, outcome->refusal});
   }
   reset();
+}
+
+// Told, not refused: the rates of a user are the limit, this is the eye on it. A stolen password shows here.
+void SubmissionSession::watch_volume() {
+  if (!identity_ || services_.volumes == nullptr) return;
+  const auto unusual = services_.volumes->count(identity_->user, transaction_->recipients.size(),
+                                                settings_->auth.unusual_volume, services_.clock.now());
+  if (!unusual) return;
+  services_.metrics.counter("submission_unusual_volume_total").add();
+  Fields fields;
+  fields.add("user", identity_->user).add("ip", peer_.text()).add("listener", listener_.bind.text());
+  fields.add("recipients", unusual->recipients).add("busiest_hour", unusual->busiest);
+  services_.log.event("unusual_volume", fields);
 }
 
 asio::awaitable<void> SubmissionSession::receive_data() {

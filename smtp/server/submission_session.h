@@ -25,6 +25,7 @@
 #include "smtp/server/refusal.h"
 #include "smtp/server/server_tls.h"
 #include "smtp/server/session_io.h"
+#include "smtp/server/volume_watch.h"
 #include "smtp/wire/command.h"
 
 namespace holdfast {
@@ -39,6 +40,7 @@ struct SessionServices {
   Metrics& metrics;
   Quota* quota = nullptr;                             // nullptr: rates of users are not kept
   const std::atomic<bool>* under_pressure = nullptr;  // near the connection limit: waits get shorter
+  VolumeWatch* volumes = nullptr;                     // nullptr: nobody is watched
 };
 
 class SubmissionSession final : private ChunkCommands {
@@ -105,6 +107,7 @@ class SubmissionSession final : private ChunkCommands {
   asio::awaitable<bool> drain_chunk(cmd::Bdat chunk);
   asio::awaitable<Result<cmd::Bdat>> next_chunk(std::uint64_t size) override;
   void conclude_message(const Result<Acceptance>& outcome, const std::optional<Reply>& refusal);
+  void watch_volume();
   RateLimit rate_limit() const;
 
   SettingsPtr settings_;

@@ -98,7 +98,6 @@ TEST(Transaction, CarriesTheEnvelopeIntoTheQueue) {
   EXPECT_EQ(envelope.trace.protocol, "ESMTPSA");
   EXPECT_TRUE(envelope.trace.tls.starts_with("TLSv1.3 TLS_")) << envelope.trace.tls;
   EXPECT_EQ(envelope.trace.listener, "[::]:587");
-  EXPECT_EQ(client.metrics.count("messages_accepted_total{listener=[::]:587}"), 1U);
 }
 
 TEST(Transaction, LeavesTheSessionReadyForTheNext) {
@@ -385,6 +384,24 @@ TEST(Quota, IsTakenOnceTheRecipientsAreKnown) {
   client.quota.broken = false;
   client.quota.empty.clear();
   EXPECT_EQ(client.codes("DATA\r\nx\r\n."), "354 250");
+}
+
+TEST(Volume, IsToldOnceWhenItIsUnusual) {
+  SessionHarness client({.mode = ListenerMode::submission, .unusual_volume = 5});
+  client.logs_in();
+  std::string message = "MAIL FROM:<>\r\n";
+  for (const char* name : {"a", "b", "c", "d", "e"})
+    message += std::string("RCPT TO:<") + name + "@b.example>\r\n";
+  message += "DATA\r\nx\r\n.";
+  for (int i = 0; i < 20; ++i) client.says(message);
+  EXPECT_TRUE(client.log.events("unusual_volume").empty());
+  EXPECT_EQ(client.codes(message), "250 250 250 250 250 250 354 250") << "it is told, not refused";
+  client.says(message);
+  const auto events = client.log.events("unusual_volume");
+  ASSERT_EQ(events.size(), 1U);
+  EXPECT_EQ(events[0].fields,
+            R"("user":"app","ip":"127.0.0.1","listener":"[::]:587","recipients":105,"busiest_hour":0)");
+  EXPECT_EQ(client.metrics.count("submission_unusual_volume_total"), 1U);
 }
 
 TEST(Shutdown, TellsAnIdleClient) {

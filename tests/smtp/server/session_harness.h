@@ -79,6 +79,7 @@ struct HarnessOptions {
   std::size_t line_length = 998;
   LongLines long_lines = LongLines::refuse;
   std::uint64_t min_rate = 0;
+  unsigned unusual_volume = 0;
   bool with_certificate = true;
   std::vector<std::string> mechanisms = {"PLAIN", "LOGIN"};
   std::size_t stream_capacity = 1 << 20;
@@ -120,6 +121,7 @@ class SessionHarness {
   CountingQuota quota;
   std::atomic<bool> under_pressure = false;
   ServerCertificate certificate;
+  VolumeWatch volumes{clock.now() - std::chrono::hours(25)};  // past its first day
   std::unique_ptr<SubmissionSession> session;
   Settings settings;
 

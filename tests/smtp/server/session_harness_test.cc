@@ -111,6 +111,7 @@ SessionHarness::SessionHarness(HarnessOptions options) : options_(options) {
   settings.hostname = "relay.example.com";
   settings.postmaster = "postmaster@example.com";
   settings.auth.mechanisms = options.mechanisms;
+  settings.auth.unusual_volume = options.unusual_volume;
   settings.delivery.expire = std::chrono::hours(120);
   settings.limits.message_size = options.message_size;
   settings.limits.recipients_per_message = 5;
@@ -126,7 +127,8 @@ SessionHarness::SessionHarness(HarnessOptions options) : options_(options) {
 
   StreamPair pair = make_stream_pair(context.get_executor(), clock, options.stream_capacity);
   client_ = std::move(pair.client);
-  const SessionServices services{sink, users, certificate, clock, log, metrics, &quota, &under_pressure};
+  const SessionServices services{sink,    users,  certificate,     clock,   log,
+                                 metrics, &quota, &under_pressure, &volumes};
   session = std::make_unique<SubmissionSession>(
       std::move(pair.server), std::make_shared<const Settings>(settings), listener, services);
   asio::co_spawn(context, session->run(), [this](std::exception_ptr exception) {
