@@ -30,10 +30,7 @@ class SqliteLedgerStore final : public LedgerStore {
 
   Result<void> prepare() {
     if (auto made = db_.exec(kSchema); !made) return made.error();
-    const struct {
-      SqliteStatement* statement;
-      const char* sql;
-    } all[] = {
+    return db_.prepare_all({
         {&insert_policy_,
          "INSERT INTO policy(key, type, domain, text, mx, mode, enforced) VALUES(?,?,?,?,?,?,?) ON "
          "CONFLICT(key) DO NOTHING"},
@@ -50,25 +47,11 @@ class SqliteLedgerStore final : public LedgerStore {
          "GROUP BY s.domain, s.policy, s.result, s.failure ORDER BY s.domain, s.policy, s.result, s.failure"},
         {&days_, "SELECT DISTINCT day, domain FROM session WHERE day < ? ORDER BY day, domain"},
         {&erase_, "DELETE FROM session WHERE day = ?1 AND domain = ?2 AND (?3 = '' OR node = ?3)"},
-    };
-    for (const auto& one : all) {
-      auto made = db_.prepare(one.sql);
-      if (!made) return made.error();
-      *one.statement = std::move(*made);
-    }
-    return {};
+    });
   }
 
   Result<void> add(const std::vector<LedgerRow>& rows) override {
-    if (auto begun = db_.exec("BEGIN IMMEDIATE"); !begun) return begun.error();
-    auto done = add_all(rows);
-    if (done) done = db_.exec("COMMIT");
-    if (!done) {
-      // After a failed COMMIT there may be no transaction left to roll back.
-      (void)db_.exec("ROLLBACK");
-      return done.error();
-    }
-    return {};
+    return db_.in_transaction([&] { return add_all(rows); });
   }
 
   Result<std::vector<LedgerRow>> rows(std::chrono::sys_days day, const DomainName& domain) override {
@@ -76,11 +59,7 @@ class SqliteLedgerStore final : public LedgerStore {
   }
 
   Result<void> erase(const std::vector<LedgerDay>& days) override {
-    if (auto begun = db_.exec("BEGIN IMMEDIATE"); !begun) return begun.error();
-    auto done = erase_all(days);
-    if (done) done = db_.exec("COMMIT");
-    if (!done) (void)db_.exec("ROLLBACK");
-    return done;
+    return db_.in_transaction([&] { return erase_all(days); });
   }
 
   Result<std::vector<LedgerDay>> days_before(std::chrono::sys_days day) override {

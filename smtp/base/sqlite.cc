@@ -171,6 +171,24 @@ Result<SqliteStatement> SqliteDb::prepare(std::string_view sql) {
   return SqliteStatement(statement);
 }
 
+Result<void> SqliteDb::prepare_all(std::initializer_list<SqliteQuery> queries) {
+  for (const auto& query : queries) {
+    auto made = prepare(query.sql);
+    if (!made) return made.error();
+    *query.statement = std::move(*made);
+  }
+  return {};
+}
+
+Result<void> SqliteDb::in_transaction(const std::function<Result<void>()>& work) {
+  if (auto begun = exec("BEGIN IMMEDIATE"); !begun) return begun.error();
+  auto done = work();
+  if (done) done = exec("COMMIT");
+  // After a failed COMMIT there may be no transaction left to roll back.
+  if (!done) (void)exec("ROLLBACK");
+  return done;
+}
+
 std::int64_t SqliteDb::last_insert_rowid() const { return sqlite3_last_insert_rowid(db_); }
 int SqliteDb::changes() const { return sqlite3_changes(db_); }
 Error SqliteDb::last_error(std::string_view doing) const { return error_of(db_, doing); }

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -70,6 +72,12 @@ struct SqliteOptions {
   const char* vfs = nullptr;  // tests put a faulty file system here
 };
 
+// A statement that a store prepares once, when it opens.
+struct SqliteQuery {
+  SqliteStatement* statement;
+  std::string_view sql;
+};
+
 class SqliteDb {
  public:
   // Creates the file with mode 0600 when it is missing. The statements made from it must not outlive it.
@@ -81,6 +89,9 @@ class SqliteDb {
 
   Result<void> exec(const char* sql);  // one or several statements without parameters
   Result<SqliteStatement> prepare(std::string_view sql);
+  Result<void> prepare_all(std::initializer_list<SqliteQuery> queries);
+  // BEGIN IMMEDIATE, `work`, COMMIT; all of it is rolled back when one of them fails.
+  Result<void> in_transaction(const std::function<Result<void>()>& work);
   std::int64_t last_insert_rowid() const;
   int changes() const;
   Error last_error(std::string_view doing) const;

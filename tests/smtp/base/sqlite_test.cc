@@ -81,5 +81,43 @@ TEST_F(SqliteTest, SaysWhichConstraintWasBroken) {
   EXPECT_TRUE(again.error().is(SqliteError::constraint));
 }
 
+TEST_F(SqliteTest, PreparesSeveralStatementsOrTellsWhichOneIsWrong) {
+  auto db = SqliteDb::open(path());
+  ASSERT_TRUE(db->exec("CREATE TABLE t(a INTEGER)"));
+  SqliteStatement insert, count, wrong;
+  ASSERT_TRUE(db->prepare_all({{&insert, "INSERT INTO t VALUES(?)"}, {&count, "SELECT count(*) FROM t"}}));
+  ASSERT_TRUE(insert.bind(1, std::int64_t{1}).run());
+  ASSERT_TRUE(*count.step());
+  EXPECT_EQ(count.integer(0), 1);
+  count.reset();
+  const auto made = db->prepare_all({{&wrong, "SELECT b FROM t"}});
+  ASSERT_FALSE(made);
+  EXPECT_NE(made.error().text().find("SELECT b FROM t"), std::string::npos) << made.error().text();
+}
+
+TEST_F(SqliteTest, KeepsATransactionWholeOrNotAtAll) {
+  auto db = SqliteDb::open(path());
+  ASSERT_TRUE(db->exec("CREATE TABLE t(a INTEGER UNIQUE)"));
+  auto insert = db->prepare("INSERT INTO t VALUES(?)");
+  auto count = db->prepare("SELECT count(*) FROM t");
+  const auto rows = [&] {
+    EXPECT_TRUE(*count->step());
+    const auto found = count->integer(0);
+    count->reset();
+    return found;
+  };
+  EXPECT_TRUE(db->in_transaction([&] { return insert->bind(1, std::int64_t{1}).run(); }));
+  EXPECT_EQ(rows(), 1);
+  const auto done = db->in_transaction([&]() -> Result<void> {
+    if (auto two = insert->bind(1, std::int64_t{2}).run(); !two) return two.error();
+    return insert->bind(1, std::int64_t{1}).run();
+  });
+  ASSERT_FALSE(done);
+  EXPECT_TRUE(done.error().is(SqliteError::constraint));
+  EXPECT_EQ(rows(), 1);
+  EXPECT_TRUE(db->in_transaction([&] { return insert->bind(1, std::int64_t{3}).run(); }));
+  EXPECT_EQ(rows(), 2);
+}
+
 }  // namespace
 }  // namespace holdfast
