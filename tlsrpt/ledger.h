@@ -1,7 +1,7 @@
 // tlsrpt/ledger.h — the account of TLS sessions: counted in memory, on disk within a second.
 //
-// Procedure: record() adds to a count in memory; a task writes what has gathered once a second, and stop()
-// the rest. A crash loses the sessions of the last second at the most (invariant 39), never a day. What is on
+// Procedure: record() adds to a count in memory; a task writes what has gathered twice a second, and stop()
+// the rest. A crash loses less than the last second's sessions (invariant 39), never a day. What is on
 // disk is one row per (node, day, report domain, policy, result, failure tuple) with its count.
 //
 // Bounds: per day and report domain at most kMaxFailureRows rows of failures; above it the smallest are
@@ -24,7 +24,7 @@
 namespace holdfast {
 
 inline constexpr std::size_t kMaxFailureRows = 200;
-inline constexpr std::size_t kMaxRowsInMemory = 50'000;  // of a second; more are folded at once
+inline constexpr std::size_t kMaxRowsInMemory = 50'000;  // between two writes; more are folded at once
 inline constexpr std::string_view kFoldedNote = "further failures, folded together";
 
 struct LedgerRow {
@@ -66,7 +66,7 @@ class DurableLedger final : public Ledger {
   ~DurableLedger() override;  // after stop() has returned
 
   void record(SessionOutcome outcome) override;
-  void start();                  // the writing once a second; on any thread
+  void start();                  // the writing; on any thread
   asio::awaitable<void> stop();  // writes the rest
   // Writes what has gathered. On any executor.
   asio::awaitable<Result<void>> flush();
@@ -80,7 +80,7 @@ class DurableLedger final : public Ledger {
   asio::awaitable<Result<void>> erase(std::vector<LedgerDay> days);
 
  private:
-  asio::awaitable<void> write_every_second();
+  asio::awaitable<void> write_again_and_again();
   Result<void> write_now();
   std::vector<LedgerRow> take();
   void give_back(const std::vector<LedgerRow>& rows);

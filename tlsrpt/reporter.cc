@@ -190,7 +190,7 @@ asio::awaitable<Result<void>> Reporter::process(LedgerDay which) {
   if (!taken || !report) co_return taken;
   const auto settings = parts_.settings.current();
   if (!settings->tlsrpt.enabled) {
-    skip(*report, "tlsrpt.enabled is false", parts_.clock.wall());
+    skip(*report, std::string(kSwitchedOff), parts_.clock.wall());
     co_return co_await save(*report, true);
   }
   if (report->state == ReportState::frozen) {
@@ -216,7 +216,7 @@ asio::awaitable<Result<void>> Reporter::process(LedgerDay which) {
 // False when we were told to stop before anything was known.
 asio::awaitable<bool> Reporter::prepare(ReportProgress& report, SettingsPtr settings) {
   if (is_excluded(settings->tlsrpt, report.domain)) {
-    skip(report, "excluded by tlsrpt.exclude", parts_.clock.wall());
+    skip(report, std::string(kExcluded), parts_.clock.wall());
     co_return true;
   }
   auto lookup = co_await lookup_report_targets(parts_.resolver, report.domain);
@@ -227,7 +227,7 @@ asio::awaitable<bool> Reporter::prepare(ReportProgress& report, SettingsPtr sett
                   [](const ReportTarget& target) { return target.kind == ReportTarget::Kind::https; });
   }
   if (lookup.targets.empty()) {
-    skip(report, "its targets are all https, and tlsrpt.https is false", parts_.clock.wall());
+    skip(report, std::string(kHttpsIsOff), parts_.clock.wall());
     co_return true;
   }
   auto why_not = co_await build(report, settings, lookup.targets);
@@ -252,8 +252,7 @@ asio::awaitable<Result<std::string>> Reporter::build(ReportProgress& report, Set
   sender.node = settings->hostname;
   auto reports = build_reports(*rows, sender);
   if (reports.empty()) co_return std::string("the ledger holds no session of that day");
-  if (settings->tlsrpt.only_failures && !has_failures(reports.front()))
-    co_return std::string("nothing failed, and tlsrpt.only_failures is true");
+  if (settings->tlsrpt.only_failures && !has_failures(reports.front())) co_return std::string(kNothingFailed);
   std::string id = reports.front().report_id;
   built(report, std::move(id), bounded_report_json(std::move(reports.front())), targets, parts_.clock.wall());
   co_return std::string();
@@ -329,7 +328,7 @@ asio::awaitable<Attempt> Reporter::mail(const ReportProgress& report, ReportTarg
   auto accepted = co_await parts_.sink.accept(std::move(envelope), body);
   if (!accepted) co_return attempt(Attempt::Result::again, accepted.error().text());
   if (!accepted->id) co_return attempt(Attempt::Result::again, joined(accepted->refusal));
-  Attempt made = attempt(Attempt::Result::queued, "queued as " + accepted->id->text());
+  Attempt made = attempt(Attempt::Result::queued, queued_reason(*accepted->id));
   co_return made;
 }
 

@@ -17,6 +17,7 @@
 #include "smtp/base/task_group.h"
 #include "smtp/message_sink.h"
 #include "sts/https_client.h"
+#include "tlsrpt/queued_mail.h"
 #include "tlsrpt/report_key.h"
 #include "tlsrpt/reporter_store.h"
 
@@ -34,6 +35,7 @@ class Reporter {
     Resolver& resolver;
     HttpsClient& https;
     MessageSink& sink;
+    QueuedMail& queued;
     ReportKey& key;
     const SettingsSource& settings;
     Log& log;
@@ -50,8 +52,11 @@ class Reporter {
   asio::awaitable<Result<std::size_t>> send(std::chrono::sys_days day);
 
   // JSON lines: the key, suppressed addresses, then reports, the newest first; `all` with those that nobody
-  // asked for. On `executor`.
+  // wants. A mail that waits in the queue is told of in the queue's words. On `executor`.
   asio::awaitable<Result<std::string>> status_json(std::optional<std::chrono::sys_days> day, bool all);
+
+  // The reports of a day that are news, with their targets; the status page's part of it. On any executor.
+  asio::awaitable<Result<std::vector<ReportProgress>>> reports(std::chrono::sys_days day, std::size_t limit);
 
   // One round of work, as it happens every few seconds. On `executor`; for tests, too.
   asio::awaitable<void> look();
@@ -77,6 +82,7 @@ class Reporter {
   asio::awaitable<Attempt> mail(const ReportProgress& report, ReportTarget target, SettingsPtr settings);
   void tell(const ReportProgress& report, const TargetProgress& target) const;
   asio::awaitable<Result<void>> save(const ReportProgress& report, bool release);
+  asio::awaitable<void> ask_queue(std::vector<ReportProgress>& reports);
   asio::awaitable<void> check_key(SettingsPtr settings);
   asio::awaitable<Result<void>> clean_up();
 

@@ -14,6 +14,7 @@ using std::chrono::minutes;
 // A report waits for the jitter (a day at most) or for a back-off (an hour).
 constexpr auto kFurthest = hours(25);
 constexpr auto kHold = minutes(1);
+constexpr std::string_view kQueuedAs = "queued as ";
 
 WallTime later(WallTime now, Duration by) { return now + std::chrono::floor<microseconds>(by); }
 
@@ -82,7 +83,7 @@ bool looked_up(ReportProgress& report, const TargetLookup& lookup, WallTime now,
   if (!report.started) report.started = now;
   if (!lookup.targets.empty()) return true;
   if (!lookup.temporary) {
-    skip(report, lookup.unknown.empty() ? "the domain asks for no reports" : lookup.unknown, now);
+    skip(report, lookup.unknown.empty() ? std::string(kNotAskedFor) : lookup.unknown, now);
     return false;
   }
   // A DNS failure says nothing about the domain's wishes: the day is kept.
@@ -137,6 +138,13 @@ void tried(ReportProgress& report, std::size_t index, const Attempt& attempt, Wa
   if (target.state == TargetState::waiting && is_over(report, now, retry_for))
     target.state = TargetState::given_up;
   end_when_all_ended(report, now);
+}
+
+std::string queued_reason(const QueueId& id) { return std::string(kQueuedAs) + id.text(); }
+
+std::optional<QueueId> queued_id(const TargetProgress& target) {
+  if (target.state != TargetState::queued || !target.reason.starts_with(kQueuedAs)) return std::nullopt;
+  return QueueId::parse(std::string_view(target.reason).substr(kQueuedAs.size()));
 }
 
 std::string mail_key(const std::string& report_id, const ReportTarget& target) {

@@ -11,11 +11,14 @@
 // was lost is repeated with the same report-id, by which receivers know it (RFC 8460 section 5.4).
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "smtp/base/clock.h"
+#include "smtp/base/queue_id.h"
 #include "tlsrpt/preview.h"
 
 namespace holdfast {
@@ -31,6 +34,15 @@ enum class TargetState {
   bounced = 4,   // mail: the queue gave up, or the receiver refused it
 };
 const char* name(TargetState state);
+
+// Why nothing is sent, by the wish of the domain or of the operator: no news. Every other reason is told by
+// `tlsrpt status` without being asked for.
+inline constexpr std::string_view kNotAskedFor = "the domain asks for no reports";
+inline constexpr std::string_view kSwitchedOff = "tlsrpt.enabled is false";
+inline constexpr std::string_view kExcluded = "excluded by tlsrpt.exclude";
+inline constexpr std::string_view kHttpsIsOff = "its targets are all https, and tlsrpt.https is false";
+inline constexpr std::string_view kNothingFailed = "nothing failed, and tlsrpt.only_failures is true";
+inline constexpr std::array kWishes{kNotAskedFor, kSwitchedOff, kExcluded, kHttpsIsOff, kNothingFailed};
 
 struct TargetProgress {
   ReportTarget target;
@@ -86,6 +98,10 @@ struct Attempt {
 // What became of trying targets[index].
 void tried(ReportProgress& report, std::size_t index, const Attempt& attempt, WallTime now,
            Duration retry_for);
+
+// What a target in state `queued` has as its reason, and the mail's id out of it.
+std::string queued_reason(const QueueId& id);
+std::optional<QueueId> queued_id(const TargetProgress& target);
 
 // Identifies the mail to this target across restarts: the idempotency key of its envelope.
 std::string mail_key(const std::string& report_id, const ReportTarget& target);

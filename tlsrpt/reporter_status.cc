@@ -16,6 +16,7 @@ namespace {
 
 constexpr int kSchema = 1;
 constexpr std::size_t kMostReports = 5000;
+constexpr std::size_t kMostQuestions = 500;  // to the queue, for one answer
 
 std::string day_text(std::chrono::sys_days day) {
   return fmt::format("{:%Y-%m-%d}", std::chrono::sys_seconds(day));
@@ -51,7 +52,8 @@ std::string report_line(const ReportProgress& report) {
                      {"state", name(target.state)},
                      {"attempts", target.attempts},
                      {"reason", target.reason}};
-    if (target.state == TargetState::waiting) one["next"] = time_text(target.next);
+    const bool goes_on = target.state == TargetState::waiting || target.state == TargetState::queued;
+    if (goes_on && target.next != WallTime()) one["next"] = time_text(target.next);
     targets.emplace_back(std::move(one));
   }
   json::object object{{"schema", kSchema},           {"kind", "report"},
@@ -66,6 +68,28 @@ std::string report_line(const ReportProgress& report) {
 
 }  // namespace
 
+// A mail is the queue's business once it is there: what its receiver says, only the queue knows.
+asio::awaitable<void> Reporter::ask_queue(std::vector<ReportProgress>& reports) {
+  std::size_t asked = 0;
+  for (auto& report : reports) {
+    for (auto& target : report.targets) {
+      if (target.state == TargetState::queued) target.next = {};
+      const auto id = queued_id(target);
+      if (!id || asked >= kMostQuestions) continue;
+      ++asked;
+      auto found = co_await parts_.queued.find(*id);
+      if (!found) {
+        target.reason += "; the queue cannot be read: " + found.error().text();
+      } else if (!*found) {
+        target.reason += ", and gone from there";
+      } else if (!(*found)->reason.empty()) {
+        target.reason += ", tried " + std::to_string((*found)->attempts) + " times: " + (*found)->reason;
+        target.next = (*found)->next;
+      }
+    }
+  }
+}
+
 asio::awaitable<Result<std::string>> Reporter::status_json(std::optional<std::chrono::sys_days> day,
                                                            bool all) {
   std::string lines;
@@ -74,18 +98,36 @@ asio::awaitable<Result<std::string>> Reporter::status_json(std::optional<std::ch
     co_await check_key(settings);
     lines += key_line(key_.record, key_.missing);
   }
+  std::vector<ReportProgress> found;
   std::function<Result<void>()> read = [&]() -> Result<void> {
     auto addresses = parts_.store.all_suppressed(parts_.clock.wall());
     if (!addresses) return addresses.error();
     for (const auto& address : *addresses) lines += address_line(address);
     auto reports = parts_.store.list(day, all, kMostReports);
     if (!reports) return reports.error();
-    for (const auto& report : *reports) lines += report_line(report);
+    found = std::move(*reports);
     return {};
   };
   auto done = co_await on_disk(std::move(read));
   if (!done) co_return done.error();
+  co_await ask_queue(found);
+  for (const auto& report : found) lines += report_line(report);
   co_return lines;
+}
+
+asio::awaitable<Result<std::vector<ReportProgress>>> Reporter::reports(std::chrono::sys_days day,
+                                                                       std::size_t limit) {
+  std::vector<ReportProgress> found;
+  std::function<Result<void>()> read = [&]() -> Result<void> {
+    auto listed = parts_.store.list(day, false, limit);
+    if (!listed) return listed.error();
+    found = std::move(*listed);
+    return {};
+  };
+  auto done = co_await on_disk(std::move(read));
+  if (!done) co_return done.error();
+  co_await ask_queue(found);
+  co_return found;
 }
 
 }  // namespace holdfast

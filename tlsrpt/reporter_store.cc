@@ -39,10 +39,15 @@ class SqliteReporterStore final : public ReporterStore {
 
   Result<void> prepare() {
     if (auto made = db_.exec(kSchema); !made) return made.error();
-    const struct {
-      SqliteStatement* statement;
-      const char* sql;
-    } all[] = {
+    // News are all but the reports that nobody wants.
+    std::string wishes;
+    for (const auto wish : kWishes) wishes += (wishes.empty() ? "'" : ",'") + std::string(wish) + "'";
+    const std::string list =
+        "SELECT day, domain, state, lookups, next, started, ended, report_id, '', reason FROM report r "
+        "WHERE (?1 IS NULL OR day = ?1) AND (?2 = 1 OR state <> 2 OR EXISTS(SELECT 1 FROM target t "
+        "WHERE t.day = r.day AND t.domain = r.domain) OR r.reason NOT IN (" +
+        wishes + ")) ORDER BY day DESC, domain LIMIT ?3";
+    return db_.prepare_all({
         {&freeze_,
          "INSERT INTO report(day, domain, state, lookups, next, report_id, json, reason) "
          "VALUES(?,?,0,0,?,'','','') ON CONFLICT DO NOTHING"},
@@ -76,10 +81,7 @@ class SqliteReporterStore final : public ReporterStore {
          "reason = excluded.reason"},
         {&suppressed_, "SELECT address, until, reason FROM suppressed WHERE address = ? AND until > ?"},
         {&all_suppressed_, "SELECT address, until, reason FROM suppressed WHERE until > ? ORDER BY address"},
-        {&list_,
-         "SELECT day, domain, state, lookups, next, started, ended, report_id, '', reason FROM report r "
-         "WHERE (?1 IS NULL OR day = ?1) AND (?2 = 1 OR state <> 2 OR EXISTS(SELECT 1 FROM target t "
-         "WHERE t.day = r.day AND t.domain = r.domain)) ORDER BY day DESC, domain LIMIT ?3"},
+        {&list_, list},
         {&erasable_,
          "SELECT day, domain FROM report WHERE ended IS NOT NULL AND ended < ? AND erased = 0 LIMIT ?"},
         {&note_erased_, "UPDATE report SET erased = 1, json = '' WHERE day = ? AND domain = ?"},
@@ -88,18 +90,12 @@ class SqliteReporterStore final : public ReporterStore {
          "target.domain AND r.ended IS NOT NULL AND r.ended < ? AND r.erased = 1)"},
         {&forget_, "DELETE FROM report WHERE ended IS NOT NULL AND ended < ? AND erased = 1"},
         {&forget_suppressed_, "DELETE FROM suppressed WHERE until <= ?"},
-    };
-    for (const auto& one : all) {
-      auto made = db_.prepare(one.sql);
-      if (!made) return made.error();
-      *one.statement = std::move(*made);
-    }
-    return {};
+    });
   }
 
   Result<std::size_t> freeze(const std::vector<ReportProgress>& reports) override {
     std::size_t added = 0;
-    auto done = in_transaction([&]() -> Result<void> {
+    auto done = db_.in_transaction([&]() -> Result<void> {
       for (const auto& report : reports) {
         freeze_.bind(1, number(report.day)).bind(2, std::string_view(report.domain.text()));
         if (auto ran = freeze_.bind(3, micros(report.next)).run(); !ran) return ran.error();
@@ -131,7 +127,7 @@ class SqliteReporterStore final : public ReporterStore {
   }
 
   Result<void> save(const ReportProgress& report, bool release) override {
-    return in_transaction([&]() -> Result<void> {
+    return db_.in_transaction([&]() -> Result<void> {
       save_.bind(1, number(report.day)).bind(2, std::string_view(report.domain.text()));
       save_.bind(3, static_cast<std::int64_t>(report.state)).bind(4, std::int64_t{report.lookups});
       bind_time(save_, 5, next_step_at(report));
@@ -149,7 +145,7 @@ class SqliteReporterStore final : public ReporterStore {
 
   Result<std::size_t> hurry(std::chrono::sys_days day, WallTime now) override {
     std::size_t count = 0;
-    auto done = in_transaction([&]() -> Result<void> {
+    auto done = db_.in_transaction([&]() -> Result<void> {
       if (auto ran = hurry_targets_.bind(1, number(day)).bind(2, micros(now)).run(); !ran) return ran.error();
       if (auto ran = hurry_.bind(1, number(day)).bind(2, micros(now)).run(); !ran) return ran.error();
       count = static_cast<std::size_t>(db_.changes());
@@ -208,7 +204,7 @@ class SqliteReporterStore final : public ReporterStore {
   }
 
   Result<void> note_erased(const std::vector<LedgerDay>& days) override {
-    return in_transaction([&]() -> Result<void> {
+    return db_.in_transaction([&]() -> Result<void> {
       for (const auto& [day, domain] : days) {
         note_erased_.bind(1, number(day)).bind(2, std::string_view(domain.text()));
         if (auto ran = note_erased_.run(); !ran) return ran.error();
@@ -218,7 +214,7 @@ class SqliteReporterStore final : public ReporterStore {
   }
 
   Result<void> forget(WallTime ended_before, WallTime now) override {
-    return in_transaction([&]() -> Result<void> {
+    return db_.in_transaction([&]() -> Result<void> {
       if (auto ran = forget_targets_.bind(1, micros(ended_before)).run(); !ran) return ran.error();
       if (auto ran = forget_.bind(1, micros(ended_before)).run(); !ran) return ran.error();
       return forget_suppressed_.bind(1, micros(now)).run();
@@ -226,15 +222,6 @@ class SqliteReporterStore final : public ReporterStore {
   }
 
  private:
-  Result<void> in_transaction(const std::function<Result<void>()>& work) {
-    if (auto begun = db_.exec("BEGIN IMMEDIATE"); !begun) return begun.error();
-    auto done = work();
-    if (done) done = db_.exec("COMMIT");
-    // After a failed COMMIT there may be no transaction left to roll back.
-    if (!done) (void)db_.exec("ROLLBACK");
-    return done;
-  }
-
   static void bind_time(SqliteStatement& statement, int index, const std::optional<WallTime>& at) {
     if (at) {
       statement.bind(index, micros(*at));

@@ -42,7 +42,8 @@ class ReporterStore {
   virtual Result<std::optional<SuppressedAddress>> suppressed(const std::string& address, WallTime now) = 0;
   virtual Result<std::vector<SuppressedAddress>> all_suppressed(WallTime now) = 0;
 
-  // Newest day first, without their text, at most `limit`; those without any target only with `all`.
+  // Newest day first, without their text, at most `limit`; those that ended by a wish of kWishes only with
+  // `all`.
   virtual Result<std::vector<ReportProgress>> list(std::optional<std::chrono::sys_days> day, bool all,
                                                    std::size_t limit) = 0;
   // Days whose report ended before `ended_before` and whose sessions were not said to be erased yet.

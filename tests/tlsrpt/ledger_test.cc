@@ -124,7 +124,7 @@ TEST_F(LedgerTest, FoldsTheSmallestFailuresOfADomainAndLosesNoCount) {
   EXPECT_EQ(counted, 2 * total);
 }
 
-TEST_F(LedgerTest, WritesOnceASecondAndTheRestAtStop) {
+TEST_F(LedgerTest, WritesAtLeastOnceASecondAndTheRestAtStop) {
   asio::io_context context;
   FakeClock clock;
   CapturingLog log;

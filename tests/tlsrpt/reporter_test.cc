@@ -76,6 +76,17 @@ class FakeQueue final : public MessageSink {
   bool refuse = false;
 };
 
+// What the queue would say of a mail that it still holds.
+class FakeQueuedMail final : public QueuedMail {
+ public:
+  asio::awaitable<Result<std::optional<QueuedMailState>>> find(QueueId) override {
+    if (failing) co_return Error(BaseError::io, "the disk is gone");
+    co_return held;
+  }
+  std::optional<QueuedMailState> held = QueuedMailState();
+  bool failing = false;
+};
+
 class FakeWeb final : public HttpsClient {
  public:
   asio::awaitable<Result<HttpResponse>> exchange(HttpRequest request, HttpLimits) override {
@@ -187,7 +198,7 @@ struct Process {
         ledger(*ledger_store, context.get_executor(), context.get_executor(), clock, log),
         ends(store, context.get_executor(), clock, log, metrics),
         reporter(Reporter::Parts{context.get_executor(), context.get_executor(), clock, ledger, store, dns,
-                                 web, queue, key, settings, log, metrics}) {}
+                                 web, queue, queued, key, settings, log, metrics}) {}
   void look() { run(context, reporter.look()); }
   std::string status(bool all = true) {
     return run(context, reporter.status_json(std::nullopt, all)).value();
@@ -199,6 +210,7 @@ struct Process {
   DurableLedger ledger;
   ReportEnds ends;
   FakeKey key;
+  FakeQueuedMail queued;
   Reporter reporter;
 };
 
@@ -409,7 +421,43 @@ TEST_F(ReporterTest, TellsOfDomainsThatAskForNothingOrForNothingUsable) {
   EXPECT_THAT(status, HasSubstr("the domain asks for no reports"));
   EXPECT_THAT(status, HasSubstr("the record names no usable target"));
   EXPECT_THAT(status, HasSubstr("several records"));
-  EXPECT_THAT(process_->status(false), testing::Not(HasSubstr("none.test")));
+  // Who asked and cannot be served is told of without being asked for; who wants nothing is not.
+  const auto news = process_->status(false);
+  EXPECT_THAT(news, testing::Not(HasSubstr("none.test")));
+  EXPECT_THAT(news, HasSubstr("the record names no usable target"));
+  EXPECT_THAT(news, HasSubstr("several records"));
+}
+
+TEST_F(ReporterTest, TellsOfADayThatWasGivenUpForDnsWithoutBeingAsked) {
+  settings_.settings.tlsrpt.retry_for = 2h;
+  record("a.test");
+  dns_.fail("_smtp._tls.a.test", RecordType::txt, DnsStatus::server_failure);
+  pass_midnight();
+  pass(5h);
+  EXPECT_THAT(process_->status(false), HasSubstr("given up: _smtp._tls.a.test"));
+}
+
+TEST_F(ReporterTest, TellsWhatTheReceiverOfAQueuedMailSays) {
+  record("a.test");
+  ask_for_reports("a.test", "mailto:r@a.test");
+  pass_midnight();
+  const auto target = [this] {
+    const auto status = process_->status(false);
+    return status.substr(status.find("\"targets\""));
+  };
+  EXPECT_THAT(target(), testing::Not(HasSubstr("tried")));  // the queue has just taken it
+  QueuedMailState waits;
+  waits.attempts = 3;
+  waits.next = kDay + 36h;
+  waits.reason = "450 4.2.0 mailbox busy";
+  process_->queued.held = waits;
+  EXPECT_THAT(target(), HasSubstr("\"state\":\"queued\""));
+  EXPECT_THAT(target(), HasSubstr("tried 3 times: 450 4.2.0 mailbox busy"));
+  EXPECT_THAT(target(), HasSubstr("\"next\":\"2026-03-15T12:00:00Z\""));
+  process_->queued.held.reset();
+  EXPECT_THAT(target(), HasSubstr("and gone from there"));
+  process_->queued.failing = true;
+  EXPECT_THAT(target(), HasSubstr("the disk is gone"));
 }
 
 TEST_F(ReporterTest, ADnsFailureDelaysAReportAndLosesNone) {
