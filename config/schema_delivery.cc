@@ -103,6 +103,9 @@ std::vector<Key> route_keys() {
   k.secret_file("password_file", &RouteSettings::password, "file with the password for it");
   k.text("min_version", &RouteSettings::min_version, "", "1.2 | 1.3; \"\" = as usual", "lowest TLS version",
          check_tls_version);
+  k.texts("ciphers", &RouteSettings::ciphers, {}, "names of TLS 1.2 ciphers; [] = as usual",
+          "with TLS 1.2 only these ciphers (those of TLS 1.3 are all sound)", check_cipher)
+      .such_as("[\"ECDHE-RSA-AES256-GCM-SHA384\"]");
   return k.take();
 }
 

@@ -168,4 +168,34 @@ std::string check_tls_version(const std::string& text) {
   return text == "1.2" || text == "1.3" ? "" : quote_toml(text) + " is not one of 1.2, 1.3";
 }
 
+// Whole names from a list rather than OpenSSL's own language, in which "@SECLEVEL=0" and "aNULL" would lower
+// what a route is to raise. All authenticate the server by a certificate and encrypt with 128 bits or more.
+std::string check_cipher(const std::string& text) {
+  constexpr std::string_view kKnown[] = {"ECDHE-ECDSA-AES128-GCM-SHA256",
+                                         "ECDHE-ECDSA-AES256-GCM-SHA384",
+                                         "ECDHE-ECDSA-CHACHA20-POLY1305",
+                                         "ECDHE-RSA-AES128-GCM-SHA256",
+                                         "ECDHE-RSA-AES256-GCM-SHA384",
+                                         "ECDHE-RSA-CHACHA20-POLY1305",
+                                         "DHE-RSA-AES128-GCM-SHA256",
+                                         "DHE-RSA-AES256-GCM-SHA384",
+                                         "DHE-RSA-CHACHA20-POLY1305",
+                                         "ECDHE-ECDSA-AES128-SHA256",
+                                         "ECDHE-ECDSA-AES256-SHA384",
+                                         "ECDHE-RSA-AES128-SHA256",
+                                         "ECDHE-RSA-AES256-SHA384",
+                                         "AES128-GCM-SHA256",
+                                         "AES256-GCM-SHA384"};
+  if (std::find(std::begin(kKnown), std::end(kKnown), text) != std::end(kKnown)) return "";
+  const bool directive = text.find_first_of("@!+:") != std::string::npos;
+  const bool nameless = text.find("NULL") != std::string::npos || text.starts_with("ADH") ||
+                        text.starts_with("AECDH") || text == "ALL" || text == "DEFAULT" || text == "HIGH";
+  if (directive || nameless)
+    return quote_toml(text) +
+           " could lower what TLS asks; write whole names, such as \"ECDHE-RSA-AES256-GCM-SHA384\"";
+  return quote_toml(text) +
+         " is no cipher of TLS 1.2 that is taken; write OpenSSL's names, such as "
+         "\"ECDHE-RSA-AES256-GCM-SHA384\"";
+}
+
 }  // namespace holdfast

@@ -24,6 +24,7 @@ std::string check_ip(const std::string& text);
 std::string check_selector(const std::string& text);
 std::string check_mechanism(const std::string& text);
 std::string check_tls_version(const std::string& text);
+std::string check_cipher(const std::string& text);
 
 std::string read_network(const std::string& text, Network& out);
 std::string print_network(const Network& network);

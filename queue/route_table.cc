@@ -103,6 +103,7 @@ std::string route_name(const RouteSettings& route) {
 
 std::string route_key(const RouteSettings& route) {
   std::string key = "route " + route_name(route) + " " + name(route.tls) + " " + route.min_version;
+  for (const std::string& cipher : route.ciphers) key += " " + cipher;
   if (!route.username.empty())
     key += " as " + route.username + " #" + std::to_string(std::hash<std::string>()(route.password));
   return key;

@@ -155,8 +155,9 @@ void apply_floor(const Terms& terms, MxPlan& plan) {
   if (!terms.request.route) return;
   const RouteTlsDemand& route = *terms.request.route;
   plan.requirement.min_version = std::max(plan.requirement.min_version, route.min_version);
-  // A minimum version says that there is to be TLS.
-  const bool minimum = route.min_version != TlsVersion::none;
+  if (!route.ciphers.empty()) plan.requirement.ciphers = route.ciphers;
+  // A minimum version or a list of ciphers says that there is to be TLS.
+  const bool minimum = route.min_version != TlsVersion::none || !route.ciphers.empty();
   if (route.implicit_tls || minimum || route.tls == RouteTls::required)
     raise(plan.requirement, TlsLevel::encrypted);
   if (route.tls == RouteTls::verify) {
@@ -201,6 +202,7 @@ void apply_exceptions(const Terms& terms, MxPlan& plan) {
   if (clear) {
     need.level = TlsLevel::opportunistic;
     need.min_version = TlsVersion::none;
+    need.ciphers.clear();
     need.cleartext_allowed = true;
   }
   for (AppliedPolicy& policy : plan.policies) policy.enforced = false;

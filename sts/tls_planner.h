@@ -88,6 +88,7 @@ struct RouteTlsDemand {
   RouteTls tls = RouteTls::verify;
   bool implicit_tls = false;
   TlsVersion min_version = TlsVersion::none;
+  std::string ciphers{};  // as TlsRequirement::ciphers
 };
 
 struct PlanRequest {

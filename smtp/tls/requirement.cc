@@ -19,7 +19,8 @@ TlsFailure failure(TlsError error, std::string detail) { return {error, std::mov
 
 TlsFailure unmet_in_clear(const TlsRequirement& wanted) {
   const bool allowed = wanted.level == TlsLevel::opportunistic && wanted.cleartext_allowed && !wanted.pkix &&
-                       !wanted.dane && !wanted.requiretls && wanted.min_version == TlsVersion::none;
+                       !wanted.dane && !wanted.requiretls && wanted.min_version == TlsVersion::none &&
+                       wanted.ciphers.empty();
   if (allowed) return {};
   return failure(TlsError::not_offered, "the connection is not encrypted");
 }

@@ -66,6 +66,8 @@ recipients = ["*.corp.example"]
 via = ["mx.corp.example", "mx:corp.example", "tls://smart.example", "[2001:db8::1]:2525"]
 username = "u"
 password_file = ")" + secret + R"("
+min_version = "1.2"
+ciphers = ["ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305"]
 [[exception]]
 mx = "mx.partner.example"
 allow = ["bad-certificate", "no-starttls"]
@@ -96,6 +98,9 @@ http = ""
   EXPECT_TRUE(s.routes[0].via[2].implicit_tls);
   EXPECT_EQ(s.routes[0].via[2].target.port, 465);
   EXPECT_EQ(s.routes[0].password, "s3cret");
+  EXPECT_EQ(s.routes[0].min_version, "1.2");
+  EXPECT_THAT(s.routes[0].ciphers,
+              ElementsAre("ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305"));
   EXPECT_EQ(s.exceptions[0].until, std::chrono::sys_days(std::chrono::year(2026) / 12 / 1));
   EXPECT_EQ(s.queue.min_free_space.bytes, 1073741824U);
   EXPECT_FALSE(s.admin.http);
@@ -241,6 +246,16 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{
             "[[route]]\nrecipients = [\"*\"]\nvia = [\"mx:192.0.2.1\"]\n",
             R"(holdfast.toml:4:1: route[0].via: "mx:192.0.2.1" is no next hop; write "host:25", "mx:domain" or "tls://host:465")"},
+        Mistake{
+            "[[route]]\nrecipients = [\"*\"]\nvia = [\"mx.example\"]\nciphers = "
+            "[\"AES128-GCM-SHA256:@SECLEVEL=0\"]\n",
+            R"(holdfast.toml:5:1: route[0].ciphers: "AES128-GCM-SHA256:@SECLEVEL=0" could lower what TLS asks; write whole names, such as "ECDHE-RSA-AES256-GCM-SHA384")"},
+        Mistake{
+            "[[route]]\nrecipients = [\"*\"]\nvia = [\"mx.example\"]\nciphers = [\"aNULL\"]\n",
+            R"(holdfast.toml:5:1: route[0].ciphers: "aNULL" could lower what TLS asks; write whole names, such as "ECDHE-RSA-AES256-GCM-SHA384")"},
+        Mistake{
+            "[[route]]\nrecipients = [\"*\"]\nvia = [\"mx.example\"]\nciphers = [\"RC4-MD5\"]\n",
+            R"(holdfast.toml:5:1: route[0].ciphers: "RC4-MD5" is no cipher of TLS 1.2 that is taken; write OpenSSL's names, such as "ECDHE-RSA-AES256-GCM-SHA384")"},
         Mistake{"[[source]]\naddress = \"here\"\nhostname = \"out.example\"\n",
                 R"(holdfast.toml:3:1: source[0].address: "here" is not an IP address)"},
         Mistake{

@@ -450,6 +450,20 @@ TEST(Decide, RouteRaisesAndNeverLowers) {
   }
 }
 
+TEST(Decide, CiphersOfARouteGoIntoTheRequirementAndMeanTls) {
+  PlanRequest r = request();
+  r.route = RouteTlsDemand{RouteTls::opportunistic, false, TlsVersion::none};
+  r.route->ciphers = "ECDHE-RSA-AES256-GCM-SHA384";
+  const MxPlan plan = one(r, absent(), facts());
+  EXPECT_EQ(plan.requirement.ciphers, "ECDHE-RSA-AES256-GCM-SHA384");
+  EXPECT_EQ(plan.requirement.level, TlsLevel::encrypted);
+  EXPECT_FALSE(plan.requirement.cleartext_allowed);
+  r.exceptions = {exception({Relaxation::no_starttls})};
+  const MxPlan lowered = one(r, absent(), facts());
+  EXPECT_TRUE(lowered.requirement.cleartext_allowed);
+  EXPECT_EQ(lowered.requirement.ciphers, "");  // no demand that cleartext could not meet
+}
+
 TEST(Decide, HostWithoutANameIsNeverAuthenticated) {
   PlanRequest r = request({DomainName()});
   r.route = RouteTlsDemand{};

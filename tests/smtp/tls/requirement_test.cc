@@ -50,6 +50,7 @@ TEST(Requirement, NeverLetsCleartextPassWhereAnythingMoreIsAsked) {
   EXPECT_TRUE(refused([](TlsRequirement& r) { r.dane = dane("mx.example"); }));
   EXPECT_TRUE(refused([](TlsRequirement& r) { r.requiretls = true; }));
   EXPECT_TRUE(refused([](TlsRequirement& r) { r.min_version = TlsVersion::tls12; }));
+  EXPECT_TRUE(refused([](TlsRequirement& r) { r.ciphers = "AES128-GCM-SHA256"; }));
 }
 
 TEST(Requirement, IsNotMetByAHandshakeThatAllowedWeakKeys) {
