@@ -25,7 +25,7 @@ Deliverer::Deliverer(DeliveryContext context, GrantSink& sink)
       metrics_(context_.metrics),
       pool_(context_.executor, context_.clock, context_.budget,
             [this](std::string what) { context_.log.error("bug: ending a connection: " + what); }),
-      writer_(context_.executor, context_.clock, context_.store, context_.log, context_.observer, sink),
+      writer_(context_, sink),
       deliveries_(context_.executor,
                   [this](std::string what) { context_.log.error("bug: delivery: " + what); }),
       disposals_(context_.executor,
@@ -90,10 +90,7 @@ asio::awaitable<void> Deliverer::run_disposal(Disposal disposal) {
         e.next_attempt = std::max(now, std::min(disposal.until, claim.meta->expires));
         e.verdict.text = disposal.reason;
       }
-      if (expire) {
-        metrics_.attempts(name(e.fate), "none").add();
-        log_ending(context_.log, *claim.meta, e, Duration(0));
-      }
+      if (expire) metrics_.attempts(name(e.fate), "none").add();
       request.endings.push_back(std::move(e));
     }
     if (needs_header(*claim.meta, request.endings, now, settings)) {

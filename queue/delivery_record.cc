@@ -91,6 +91,7 @@ void add_history(Batch& batch, const RecordRequest& request) {
     if (!v.mx.empty()) fields.add("mx", v.mx);
     if (!v.ip.empty()) fields.add("ip", v.ip);
     if (v.tls) add_tls(fields, *v.tls);
+    if (v.tls) add_chain(fields, *v.tls, 1);
     if (v.code != 0) fields.add("code", v.code);
     fields.add("enhanced", v.status).add("reply", v.text).add("stage", v.stage);
     HistoryEntry entry;
@@ -183,10 +184,26 @@ DeliveryRecord build_record(RecordRequest request, Random& random) {
   add_dsn(batch, DsnKind::failed, std::move(failures), request, random);
   add_dsn(batch, DsnKind::delayed, std::move(delays), request, random);
   add_dsn(batch, DsnKind::relayed, std::move(relays), request, random);
-  batch.history = std::move(request.history);
+  batch.history = request.history;
   add_history(batch, request);
   for (const auto& [token, s] : settled) record.settled.push_back(s);
+  batch.refuse_if_stale = !batch.accept.empty();
+  if (!batch.refuse_if_stale) request.header.clear();  // only notifications need it
+  record.request = std::move(request);
   return record;
+}
+
+RecordRequest without(RecordRequest request, const std::vector<RecipientId>& stale) {
+  std::erase_if(request.endings, [&](const Ending& e) {
+    return std::find(stale.begin(), stale.end(), e.recipient.id) != stale.end();
+  });
+  return request;
+}
+
+void add_chain(Fields& fields, const TlsSummary& tls, std::size_t most) {
+  std::string chain;
+  for (std::size_t i = 0; i < std::min(tls.chain.size(), most); ++i) chain += tls.chain[i] + "\n";
+  if (!chain.empty()) fields.add("chain", chain);
 }
 
 void add_tls(Fields& fields, const TlsSummary& tls) {
@@ -196,7 +213,9 @@ void add_tls(Fields& fields, const TlsSummary& tls) {
   fields.add("tls", object);
 }
 
-void log_ending(Log& log, const MessageMeta& meta, const Ending& ending, Duration took) {
+namespace {
+
+Fields fields_of(const MessageMeta& meta, const Ending& ending) {
   const Verdict& v = ending.verdict;
   Fields f;
   f.add("msg", meta.id.text());
@@ -215,12 +234,28 @@ void log_ending(Log& log, const MessageMeta& meta, const Ending& ending, Duratio
   if (v.code != 0) f.add("code", v.code);
   f.add("enhanced", v.status).add("reply", v.text);
   if (!v.stage.empty()) f.add("stage", v.stage);
-  f.add("ms", static_cast<std::int64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()));
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(ending.took);
+  f.add("ms", static_cast<std::int64_t>(took.count()));
+  return f;
+}
+
+}  // namespace
+
+void log_ending(Log& log, const MessageMeta& meta, const Ending& ending) {
+  if (ending.fate == Fate::given_back) return;
+  const Fields f = fields_of(meta, ending);
   if (ending.fate == Fate::damaged) {
     log.error("a message is damaged and set aside", f);
     return;
   }
   log.event(name(ending.fate), f);
+}
+
+void log_unrecorded(Log& log, const MessageMeta& meta, const Ending& ending, const std::string& why) {
+  if (ending.fate == Fate::given_back) return;
+  Fields f = fields_of(meta, ending);
+  f.add("result", name(ending.fate));
+  log.warning(why, f);
 }
 
 Accept copy_of(const Accept& accept) {
@@ -241,6 +276,7 @@ Batch copy_of(const Batch& batch) {
   copy.defer = batch.defer;
   copy.history = batch.history;
   copy.changes = batch.changes;
+  copy.refuse_if_stale = batch.refuse_if_stale;
   return copy;
 }
 
@@ -250,6 +286,7 @@ void append(Batch& to, Batch from) {
   std::move(from.defer.begin(), from.defer.end(), std::back_inserter(to.defer));
   std::move(from.history.begin(), from.history.end(), std::back_inserter(to.history));
   std::move(from.changes.begin(), from.changes.end(), std::back_inserter(to.changes));
+  to.refuse_if_stale = to.refuse_if_stale || from.refuse_if_stale;
 }
 
 }  // namespace holdfast

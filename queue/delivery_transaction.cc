@@ -296,7 +296,7 @@ void DeliveryJob::settle(InHand& message, Item& item, Verdict verdict) {
   if (delivered) {
     metrics_.delay().observe(std::chrono::duration<double>(now - message.meta->accepted).count());
   }
-  log_ending(context_.log, *message.meta, e, context_.clock.now() - started_);
+  e.took = context_.clock.now() - started_;
   message.endings.push_back(std::move(e));
 }
 
@@ -311,6 +311,7 @@ void DeliveryJob::remember_attempt(InHand& message, const Connection& connection
   Fields detail;
   detail.add("mx", connection.key.mx).add("ip", ip_text(connection.key.ip));
   if (tls_now_) add_tls(detail, *tls_now_);
+  if (tls_now_) add_chain(detail, *tls_now_, kCertificatesInHistory);
   if (!what.empty()) detail.add("reply", sanitise(what));
   std::string transcript;
   for (const auto& line : connection.session->transcript()) transcript += line + "\n";

@@ -1,6 +1,9 @@
 #include "queue/delivery_writer.h"
 
 #include <algorithm>
+#include <set>
+
+#include "queue/delivery_sign.h"
 
 namespace holdfast {
 namespace {
@@ -9,6 +12,7 @@ namespace {
 constexpr std::size_t kRecordsPerBatch = 256;
 constexpr Duration kFirstPause = std::chrono::milliseconds(500);
 constexpr Duration kLongestPause = std::chrono::seconds(15);
+constexpr const char* kStale = "a result came after its claim was lost (operator or lease)";
 
 bool repeatable(const Error& error) { return error.is(StoreError::full) || error.is(StoreError::io); }
 bool over(const Error& error) {
@@ -17,14 +21,10 @@ bool over(const Error& error) {
 
 }  // namespace
 
-DeliveryWriter::DeliveryWriter(Executor executor, Clock& clock, Store& store, Log& log,
-                               OriginObserver* observer, GrantSink& sink)
-    : clock_(clock),
-      store_(store),
-      log_(log),
-      observer_(observer),
-      sink_(sink),
-      group_(executor, [this](std::string what) { log_.error("bug: recording deliveries: " + what); }) {}
+DeliveryWriter::DeliveryWriter(const DeliveryContext& context, GrantSink& sink)
+    : context_(context), sink_(sink), group_(context.executor, [this](std::string what) {
+        context_.log.error("bug: recording deliveries: " + what);
+      }) {}
 
 void DeliveryWriter::add(DeliveryRecord record) {
   waiting_.push_back(std::move(record));
@@ -50,23 +50,27 @@ asio::awaitable<void> DeliveryWriter::write(std::vector<DeliveryRecord> records)
   for (;;) {
     Batch batch;
     for (const auto& r : records) append(batch, copy_of(r.batch));
-    auto result = co_await store_.apply(std::move(batch));
-    if (result) {
+    auto result = co_await context_.store.apply(std::move(batch));
+    if (result && !result->refused) {
       written(records, *result);
       co_return;
     }
+    if (result) break;
     const Error error = result.error();
     if (over(error) || group_.stopping()) {
-      log_.error("what became of messages could not be recorded: " + error.text());
+      lost(records, error);
       co_return;
     }
     if (!repeatable(error)) break;
-    log_.warning("recording deliveries waits for the store: " + error.text());
-    const bool slept = co_await sleep_for(clock_, pause);
-    if (!slept) co_return;
+    context_.log.warning("recording deliveries waits for the store: " + error.text());
+    const bool slept = co_await sleep_for(context_.clock, pause);
+    if (!slept) {
+      lost(records, error);
+      co_return;
+    }
     pause = std::min(pause * 2, kLongestPause);
   }
-  // Something in it breaks a rule of the store. The others must not suffer.
+  // Something in it breaks a rule of the store, or is no longer ours to end. The others must not suffer.
   for (auto& record : records) {
     const bool done = co_await write_one(std::move(record));
     if (!done) co_return;
@@ -76,48 +80,83 @@ asio::awaitable<void> DeliveryWriter::write(std::vector<DeliveryRecord> records)
 asio::awaitable<bool> DeliveryWriter::write_one(DeliveryRecord record) {
   Duration pause = kFirstPause;
   for (;;) {
-    auto result = co_await store_.apply(copy_of(record.batch));
+    auto result = co_await context_.store.apply(copy_of(record.batch));
+    if (result && result->refused) {
+      DeliveryRecord rest = co_await anew(std::move(record), std::move(result->stale));
+      record = std::move(rest);
+      continue;
+    }
+    std::vector<DeliveryRecord> one;
     if (result) {
-      std::vector<DeliveryRecord> one;
       one.push_back(std::move(record));
       written(one, *result);
       co_return true;
     }
     const Error error = result.error();
-    if (over(error) || group_.stopping()) co_return false;
-    if (!repeatable(error)) {
-      log_.error("the store refuses a result: " + error.text());
+    bool give_up = over(error) || group_.stopping();
+    if (!give_up && !repeatable(error)) {
+      context_.log.error("the store refuses a result: " + error.text());
       if (record.batch.accept.empty()) co_return true;  // its lease runs out, and it is tried again
       // The recipients' end counts for more than telling of it.
       record.batch.accept.clear();
+      record.batch.refuse_if_stale = false;
       continue;
     }
-    const bool slept = co_await sleep_for(clock_, pause);
-    if (!slept) co_return false;
+    if (!give_up) {
+      const bool slept = co_await sleep_for(context_.clock, pause);
+      give_up = !slept;
+    }
+    if (give_up) {
+      one.push_back(std::move(record));
+      lost(one, error);
+      co_return false;
+    }
     pause = std::min(pause * 2, kLongestPause);
   }
 }
 
+// Without the recipients that somebody else has by now; each round of write_one() has fewer.
+asio::awaitable<DeliveryRecord> DeliveryWriter::anew(DeliveryRecord record, std::vector<RecipientId> stale) {
+  for (const Ending& e : record.request.endings)
+    if (std::find(stale.begin(), stale.end(), e.recipient.id) != stale.end())
+      log_unrecorded(context_.log, *record.request.meta, e, kStale);
+  RecordRequest rest = without(std::move(record.request), stale);
+  const auto meta = rest.meta;
+  const SettingsPtr settings = rest.settings;
+  const WallTime now = rest.now;
+  DeliveryRecord made = build_record(std::move(rest), context_.random);
+  if (!made.batch.accept.empty())
+    made = co_await sign_notifications(context_, std::move(made), meta, settings, now);
+  made.settled = std::move(record.settled);  // none of them is in hand any more
+  co_return made;
+}
+
 void DeliveryWriter::written(const std::vector<DeliveryRecord>& records, const ApplyResult& result) {
+  const std::set<RecipientId> stale(result.stale.begin(), result.stale.end());
   std::vector<GrantSink::Settled> settled;
   bool accepted = false;
   for (const auto& record : records) {
     settled.insert(settled.end(), record.settled.begin(), record.settled.end());
     accepted = accepted || !record.batch.accept.empty();
-    if (!observer_) continue;
-    for (const auto& end : record.ends) {
-      const bool stale =
-          std::find(result.stale.begin(), result.stale.end(), end.recipient) != result.stale.end();
-      if (!stale) observer_->recipient_ended(end.told);
+    for (const Ending& e : record.request.endings) {
+      if (stale.contains(e.recipient.id)) {
+        log_unrecorded(context_.log, *record.request.meta, e, kStale);
+      } else {
+        log_ending(context_.log, *record.request.meta, e);
+      }
     }
-  }
-  if (!result.stale.empty()) {
-    Fields fields;
-    fields.add("recipients", static_cast<std::uint64_t>(result.stale.size()));
-    log_.warning("results came after the claim was lost (operator or lease)", fields);
+    if (!context_.observer) continue;
+    for (const auto& end : record.ends)
+      if (!stale.contains(end.recipient)) context_.observer->recipient_ended(end.told);
   }
   sink_.settled(std::move(settled));
   if (accepted) sink_.accepted_unclaimed();
+}
+
+void DeliveryWriter::lost(const std::vector<DeliveryRecord>& records, const Error& error) {
+  const std::string why = "what became of a message could not be recorded: " + error.text();
+  for (const auto& record : records)
+    for (const Ending& e : record.request.endings) log_unrecorded(context_.log, *record.request.meta, e, why);
 }
 
 asio::awaitable<void> DeliveryWriter::drained() { return group_.drained(); }

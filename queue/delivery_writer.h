@@ -2,11 +2,14 @@
 //
 // One apply() at a time, with everything that came in meanwhile: a group commit that clocks itself. A result
 // that could not be written is kept and written again, since a recipient recorded as delivered must never be
-// tried again: only a store that has failed for good ends that. Lives on its worker's executor.
+// tried again: only a store that has failed for good ends that. What the log tells of a recipient's end, it
+// tells after the store has it. A record whose notification speaks of recipients that are no longer ours is
+// made anew without them. Lives on its worker's executor.
 #pragma once
 
 #include <deque>
 
+#include "queue/delivery_context.h"
 #include "queue/delivery_record.h"
 #include "smtp/base/task_group.h"
 
@@ -14,9 +17,8 @@ namespace holdfast {
 
 class DeliveryWriter {
  public:
-  // All outlive it; `observer` may be nullptr.
-  DeliveryWriter(Executor executor, Clock& clock, Store& store, Log& log, OriginObserver* observer,
-                 GrantSink& sink);
+  // Both outlive it.
+  DeliveryWriter(const DeliveryContext& context, GrantSink& sink);
 
   void add(DeliveryRecord record);
   // All that was added is durable, or the store has failed for good.
@@ -30,12 +32,11 @@ class DeliveryWriter {
   asio::awaitable<void> write(std::vector<DeliveryRecord> records);
   // False: it will never be written.
   asio::awaitable<bool> write_one(DeliveryRecord record);
+  asio::awaitable<DeliveryRecord> anew(DeliveryRecord record, std::vector<RecipientId> stale);
   void written(const std::vector<DeliveryRecord>& records, const ApplyResult& result);
+  void lost(const std::vector<DeliveryRecord>& records, const Error& error);
 
-  Clock& clock_;
-  Store& store_;
-  Log& log_;
-  OriginObserver* observer_;
+  const DeliveryContext& context_;
   GrantSink& sink_;
   std::deque<DeliveryRecord> waiting_;
   bool running_ = false;

@@ -25,12 +25,17 @@ bool wants(const RecipientDsn& dsn, DsnKind kind) {
   return false;
 }
 
+// What the postmaster gets when a bounce fails. Nobody is told when that fails in turn, whoever the
+// postmaster is by then.
+constexpr const char* kDoubleBounce = "double-bounce";
+
 // Whom to tell. A bounce of ours that fails is told to the postmaster, unless it is the postmaster's own that
 // failed; nothing else from the null sender is told to anybody (RFC 5321 section 6.1).
 std::optional<Mailbox> addressee(const DsnRequest& request) {
   const MessageMeta& original = *request.original;
   if (!original.reverse_path.empty()) return original.reverse_path;
-  if (!original.is_bounce || request.kind != DsnKind::failed) return std::nullopt;
+  if (!original.is_bounce || original.origin == kDoubleBounce || request.kind != DsnKind::failed)
+    return std::nullopt;
   auto postmaster = Mailbox::parse(request.postmaster);
   if (!postmaster) return std::nullopt;
   const bool own =
@@ -149,7 +154,7 @@ std::optional<Accept> build_dsn(const DsnRequest& request, Random& random) {
   accept.recipients.push_back({*to, {}});
 
   MessageMeta& meta = accept.meta;
-  meta.origin = "bounce";
+  meta.origin = original.is_bounce ? kDoubleBounce : "bounce";
   meta.is_bounce = true;
   meta.body_type = frame.eight_bit ? BodyType::eight_bit : BodyType::seven_bit;
   meta.smtputf8 = utf8;

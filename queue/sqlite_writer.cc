@@ -139,15 +139,22 @@ Result<ApplyResult> SqliteWriter::apply(Batch& batch, WallTime now, SteadyTime s
                                         WriteEffects& effects) {
   ApplyResult result;
   touched_.clear();
+  if (batch.refuse_if_stale) {
+    auto current = take_all(batch, effects, result);
+    if (!current) return store_error(current.error());
+    if (result.refused) return result;
+  }
   for (auto& item : batch.accept) {
     auto accepted = accept(item, now, steady, effects);
     if (!accepted) return store_error(accepted.error());
     result.accepted.push_back(std::move(*accepted));
   }
   for (auto& item : batch.complete)
-    if (auto done = complete(item, now, effects, result); !done) return store_error(done.error());
+    if (auto done = complete(item, batch.refuse_if_stale, now, effects, result); !done)
+      return store_error(done.error());
   for (auto& item : batch.defer)
-    if (auto done = defer(item, effects, result); !done) return store_error(done.error());
+    if (auto done = defer(item, batch.refuse_if_stale, effects, result); !done)
+      return store_error(done.error());
   for (const auto& item : batch.changes)
     for (const RecipientId id : item.recipients)
       if (auto done = change(id, item.what, now, steady, effects); !done) return store_error(done.error());
@@ -290,13 +297,44 @@ Result<std::optional<SqliteWriter::RecipientRow>> SqliteWriter::load(RecipientId
   return std::optional(std::move(row));
 }
 
-Result<void> SqliteWriter::complete(Complete& complete, WallTime now, WriteEffects& effects,
-                                    ApplyResult& result) {
-  if (!leases_.leave(complete.recipient, complete.token)) {
-    result.stale.push_back(complete.recipient);
+// Takes all that the batch completes or defers out of their claims, before anything is written; nothing of it
+// when one of them is stale.
+Result<void> SqliteWriter::take_all(const Batch& batch, WriteEffects& effects, ApplyResult& result) {
+  std::vector<RecipientId> taken;
+  auto take = [&](RecipientId id, ClaimToken token) -> Result<void> {
+    if (!leases_.leave(id, token)) {
+      result.stale.push_back(id);
+      return {};
+    }
+    taken.push_back(id);
+    auto row = load(id);
+    if (!row) return row.error();
+    if (!*row || (*row)->state != RecipientState::queued) result.stale.push_back(id);
     return {};
+  };
+  Result<void> done;
+  for (const auto& item : batch.complete)
+    if (done) done = take(item.recipient, item.token);
+  for (const auto& item : batch.defer)
+    if (done) done = take(item.recipient, item.token);
+  result.refused = !result.stale.empty();
+  if (done && !result.refused) {
+    effects.marked.insert(effects.marked.end(), taken.begin(), taken.end());
+  } else {
+    for (const RecipientId id : taken) leases_.undo(id);
   }
-  effects.marked.push_back(complete.recipient);
+  return done;
+}
+
+Result<void> SqliteWriter::complete(Complete& complete, bool taken, WallTime now, WriteEffects& effects,
+                                    ApplyResult& result) {
+  if (!taken) {
+    if (!leases_.leave(complete.recipient, complete.token)) {
+      result.stale.push_back(complete.recipient);
+      return {};
+    }
+    effects.marked.push_back(complete.recipient);
+  }
   auto row = load(complete.recipient);
   if (!row) return row.error();
   if (!*row || (*row)->state != RecipientState::queued) {
@@ -307,12 +345,14 @@ Result<void> SqliteWriter::complete(Complete& complete, WallTime now, WriteEffec
   return end(complete.recipient, **row, complete.state, complete.reply, complete.mx, now);
 }
 
-Result<void> SqliteWriter::defer(Defer& defer, WriteEffects& effects, ApplyResult& result) {
-  if (!leases_.leave(defer.recipient, defer.token)) {
-    result.stale.push_back(defer.recipient);
-    return {};
+Result<void> SqliteWriter::defer(Defer& defer, bool taken, WriteEffects& effects, ApplyResult& result) {
+  if (!taken) {
+    if (!leases_.leave(defer.recipient, defer.token)) {
+      result.stale.push_back(defer.recipient);
+      return {};
+    }
+    effects.marked.push_back(defer.recipient);
   }
-  effects.marked.push_back(defer.recipient);
   auto found = load(defer.recipient);
   if (!found) return found.error();
   if (!*found || (*found)->state != RecipientState::queued) {

@@ -73,8 +73,11 @@ class SqliteWriter {
   Result<Accepted> accept(Accept& accept, WallTime now, SteadyTime steady, WriteEffects& effects);
   Result<void> insert_content(Accept& accept, std::int64_t first, MessageMeta& meta, WriteEffects& effects);
   Result<void> share_body(std::int64_t body);
-  Result<void> complete(Complete& complete, WallTime now, WriteEffects& effects, ApplyResult& result);
-  Result<void> defer(Defer& defer, WriteEffects& effects, ApplyResult& result);
+  Result<void> take_all(const Batch& batch, WriteEffects& effects, ApplyResult& result);
+  // `taken`: by take_all().
+  Result<void> complete(Complete& complete, bool taken, WallTime now, WriteEffects& effects,
+                        ApplyResult& result);
+  Result<void> defer(Defer& defer, bool taken, WriteEffects& effects, ApplyResult& result);
   Result<void> change(RecipientId id, OperatorChange::What what, WallTime now, SteadyTime steady,
                       WriteEffects& effects);
   Result<std::optional<RecipientRow>> load(RecipientId id);

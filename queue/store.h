@@ -168,6 +168,9 @@ struct Batch {
   std::vector<Defer> defer;
   std::vector<HistoryEntry> history;
   std::vector<OperatorChange> changes;  // by the operator: they win over claims, whose tokens become stale
+  // When a completion or deferral in it is stale, nothing of it is kept (ApplyResult::refused): what it
+  // accepts tells of their end, which must not be told when it did not come.
+  bool refuse_if_stale = false;
 };
 
 struct Accepted {
@@ -179,6 +182,7 @@ struct Accepted {
 struct ApplyResult {
   std::vector<Accepted> accepted;  // in the order of Batch::accept
   std::vector<RecipientId> stale;  // completions and deferrals that were refused
+  bool refused = false;            // Batch::refuse_if_stale, and some were: nothing was written
 };
 
 struct DueDomain {

@@ -77,9 +77,21 @@ Result<ApplyResult> MemoryStore::apply_now(Batch& batch) {
     if (error == StoreError::failed_for_good) failed_ = true;
     return error;
   }
-  if (auto sound = check(batch); !sound) return sound.error();
-
   ApplyResult result;
+  if (batch.refuse_if_stale) {
+    std::set<RecipientId> seen;
+    auto look = [&](RecipientId id, ClaimToken token) {
+      const auto found = recipients_.find(id);
+      const bool good = seen.insert(id).second && found != recipients_.end() && token.value != 0 &&
+                        found->second.token == token && found->second.state == RecipientState::queued;
+      if (!good) result.stale.push_back(id);
+    };
+    for (const auto& item : batch.complete) look(item.recipient, item.token);
+    for (const auto& item : batch.defer) look(item.recipient, item.token);
+    result.refused = !result.stale.empty();
+    if (result.refused) return result;
+  }
+  if (auto sound = check(batch); !sound) return sound.error();
   for (auto& item : batch.accept) result.accepted.push_back(accept(item));
   auto held = [&](RecipientId id, ClaimToken token) -> Recipient* {
     const auto found = recipients_.find(id);

@@ -179,6 +179,9 @@ struct MessageOptions {
   BodyType body_type = BodyType::seven_bit;
   bool smtputf8 = false;
   std::uint8_t notify = 0;
+  std::map<std::string, RecipientDsn> dsn;  // by address, where `notify` is not for all
+  std::string envelope_id;
+  DsnReturn dsn_return = DsnReturn::unspecified;
   Duration lifetime = std::chrono::hours(120);
   bool claim = false;
 };

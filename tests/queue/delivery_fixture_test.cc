@@ -207,6 +207,8 @@ QueueId DeliveryFixture::submit(const std::vector<std::string>& recipients, Mess
   accept.meta.tls = options.tls;
   accept.meta.counts_in_tlsrpt = options.counts_in_tlsrpt;
   accept.meta.body_type = options.body_type;
+  accept.meta.envelope_id = options.envelope_id;
+  accept.meta.dsn_return = options.dsn_return;
   accept.meta.smtputf8 = options.smtputf8;
   accept.prefix = "Received: by relay.example\r\n";
   accept.body = store.stage_body();
@@ -216,6 +218,7 @@ QueueId DeliveryFixture::submit(const std::vector<std::string>& recipients, Mess
     NewRecipient r;
     r.address = Mailbox::parse(to).value();
     r.dsn.notify = options.notify;
+    if (const auto own = options.dsn.find(to); own != options.dsn.end()) r.dsn = own->second;
     accept.recipients.push_back(std::move(r));
   }
   accept.claim = options.claim && scheduler->has_room();

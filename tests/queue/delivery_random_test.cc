@@ -1,6 +1,7 @@
 // Invariant 6: every accepted recipient ends exactly once, whatever servers, store and operators do.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <set>
 
 #include "tests/queue/delivery_fixture.h"
@@ -144,7 +145,15 @@ TEST_P(RandomFaults, EveryRecipientEndsExactlyOnce) {
   EXPECT_FALSE(relay.log.holds("bug:"));
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, RandomFaults, ::testing::Range(0, 200));
+// Which seeds: as many as HOLDFAST_SEEDS says, from HOLDFAST_FIRST_SEED on.
+int number_from(const char* variable, int otherwise) {
+  const char* text = std::getenv(variable);
+  return text == nullptr ? otherwise : std::atoi(text);
+}
+const int kFirst = number_from("HOLDFAST_FIRST_SEED", 0);
+
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomFaults,
+                         ::testing::Range(kFirst, kFirst + number_from("HOLDFAST_SEEDS", 200)));
 
 }  // namespace
 }  // namespace holdfast

@@ -210,8 +210,14 @@ TEST_F(DsnTest, AnUndeliverableBounceGoesToThePostmasterOnce) {
   EXPECT_EQ(dsn->recipients[0].address.text(), "postmaster@relay.example");
   EXPECT_FALSE(dsn->body_of);
   EXPECT_TRUE(dsn->meta.is_bounce);
-  request_.recipients[0].address = make_mailbox("postmaster", "relay.example");
+  meta_.origin = dsn->meta.origin;
+  request_.recipients[0].address = dsn->recipients[0].address;
   EXPECT_FALSE(build()) << "once";
+  request_.postmaster = "somebody.else@relay.example";
+  EXPECT_FALSE(build()) << "nor is the next postmaster told of the last one's";
+  meta_.origin = "bounce";
+  request_.postmaster = "postmaster@relay.example";
+  EXPECT_FALSE(build()) << "a bounce to the postmaster failed: there is nobody else to tell";
   request_.recipients[0].address = make_mailbox("a", "one.example");
   request_.kind = DsnKind::delayed;
   EXPECT_FALSE(build());

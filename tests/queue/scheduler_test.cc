@@ -24,6 +24,20 @@ class SchedulerTest : public ::testing::Test {
       if (d.name == name) return d;
     return {};
   }
+  // As intake does it: taken in claimed, and offered.
+  asio::awaitable<void> offer_fresh(std::string to) {
+    Batch batch;
+    Accept& accept = batch.accept.emplace_back();
+    accept.meta.id = QueueId::make(relay->clock.wall(), relay->random);
+    accept.meta.accepted = accept.meta.release = relay->timeline.now();
+    accept.meta.expires = relay->timeline.now() + hours(1);
+    accept.prefix = "Subject: fresh\r\n\r\n";
+    accept.recipients.push_back({Mailbox::parse(to).value(), {}});
+    accept.claim = relay->scheduler->has_room();
+    EXPECT_TRUE(accept.claim);
+    auto applied = co_await relay->store.apply(std::move(batch));
+    relay->scheduler->offer(std::move(applied->accepted.front().claims));
+  }
   template <class F>
   void submit_many(int n, F address, MessageOptions options = {}) {
     for (int i = 0; i < n; ++i) relay->submit({address(i)}, options);
@@ -64,6 +78,41 @@ TEST_F(SchedulerTest, ABacklogForOneSlowDomainLeavesTheOthersTheirTurn) {
   EXPECT_EQ(mx.taken.size(), 5000U);
   EXPECT_EQ(other.taken.size(), 1U);
   EXPECT_LT(taken_before, 500U) << "it did not wait for the backlog";
+}
+
+// A slot: what one permit hands out. With one connection in all, the message to another domain goes with the
+// next permit.
+TEST_F(SchedulerTest, ABacklogDelaysTheFirstMessageToAnotherByNoMoreThanOneSlot) {
+  Settings s = delivery_settings();
+  s.delivery.connections_total = 1;
+  s.delivery.connections_per_destination = 1;
+  boot(s);
+  relay->serve(mx, "big.example", "mx.big.example", "192.0.2.1");
+  relay->serve(other, "small.example", "mx.small.example", "192.0.2.2");
+  constexpr int kBacklog = 100000;
+  std::vector<std::string> hundred;
+  for (int i = 0; i < 100; ++i) hundred.push_back("u" + std::to_string(i) + "@big.example");
+  for (int i = 0; i < kBacklog / 100; ++i) relay->submit(hundred);
+  std::size_t asked_at = 0, taken_at = 0;
+  bool submitted = false;
+  mx.final_dot = [&] {
+    if (mx.taken.size() == 50 && !submitted) {
+      // In the middle of the backlog.
+      submitted = true;
+      asked_at = mx.taken.size();
+      asio::co_spawn(relay->context, offer_fresh("first@small.example"), asio::detached);
+    }
+    return "250 2.0.0 taken";
+  };
+  other.final_dot = [&] {
+    taken_at = mx.taken.size();
+    return "250 2.0.0 taken";
+  };
+  relay->start();
+  relay->pass(seconds(60), seconds(1));
+  ASSERT_EQ(other.taken.size(), 1U);
+  EXPECT_LE(taken_at - asked_at, kClaimsPerGrant + 1) << "messages to the other that went before it";
+  EXPECT_GT(mx.taken.size(), 50U);
 }
 
 TEST_F(SchedulerTest, MemoryDoesNotGrowWithTheQueue) {

@@ -512,6 +512,61 @@ TEST_P(StoreConformance, ABounceIsAcceptedWithTheEndOfItsRecipient) {
   EXPECT_EQ(run_to_end(store().stats()).value().bytes, 0u);
 }
 
+// What tells of an end comes with it or not at all.
+TEST_P(StoreConformance, NothingIsKeptOfABatchThatSpeaksOfAStaleEnd) {
+  const auto id = t_.accept(t_.message({"a@one.example", "b@one.example"})).value().id;
+  const Claim claim = t_.claim({"one.example"}).at(0);
+  const RecipientId gone = claim.recipients[0].id, ours = claim.recipients[1].id;
+  ASSERT_TRUE(t_.change(OperatorChange::What::remove, {gone}));
+  const auto speak = [&](std::vector<RecipientId> of) {
+    Batch batch;
+    batch.refuse_if_stale = true;
+    Accept bounce = t_.message({"sender@source.example"});
+    bounce.body.reset();
+    bounce.body_of = id;
+    batch.accept.push_back(std::move(bounce));
+    for (const RecipientId r : of)
+      batch.complete.push_back({r, claim.token, RecipientState::bounced, "550 5.1.1 no", "mx"});
+    batch.history.push_back({id, t_.now(), "bounced", "{}"});
+    return t_.apply(std::move(batch)).value();
+  };
+  const ApplyResult refused = speak({ours, gone});
+  EXPECT_TRUE(refused.refused);
+  EXPECT_THAT(refused.stale, ElementsAre(gone));
+  EXPECT_THAT(refused.accepted, IsEmpty());
+  EXPECT_THAT(t_.claim({"source.example"}), IsEmpty()) << "no bounce";
+  EXPECT_THAT(run_to_end(store().history(id)).value(), IsEmpty());
+  const auto left = t_.list();
+  ASSERT_THAT(left, SizeIs(1));
+  EXPECT_EQ(left[0].state, RecipientState::queued);
+  EXPECT_TRUE(left[0].in_hand) << "the claim on the other still holds";
+
+  const ApplyResult taken = speak({ours});
+  EXPECT_FALSE(taken.refused);
+  EXPECT_THAT(taken.stale, IsEmpty());
+  EXPECT_THAT(t_.claim({"source.example"}), SizeIs(1));
+  EXPECT_FALSE(t_.content(id));
+  EXPECT_TRUE(speak({ours}).refused) << "a second end is not told either";
+}
+
+TEST_P(StoreConformance, ADeferralMayBeTheStaleOne) {
+  ASSERT_TRUE(t_.accept(t_.message({"a@one.example", "b@one.example"})));
+  const Claim claim = t_.claim({"one.example"}).at(0);
+  ASSERT_TRUE(t_.change(OperatorChange::What::hold, {claim.recipients[1].id}));
+  Batch batch;
+  batch.refuse_if_stale = true;
+  batch.complete.push_back({claim.recipients[0].id, claim.token, RecipientState::delivered, "", ""});
+  Defer defer;
+  defer.recipient = claim.recipients[1].id;
+  defer.token = claim.token;
+  defer.next_attempt = t_.now() + 5min;
+  batch.defer.push_back(defer);
+  const auto result = t_.apply(std::move(batch)).value();
+  EXPECT_TRUE(result.refused);
+  EXPECT_THAT(result.stale, ElementsAre(claim.recipients[1].id));
+  EXPECT_THAT(t_.list(), SizeIs(2));
+}
+
 TEST_P(StoreConformance, ASharedBodyLastsAsLongAsItsLongestHolder) {
   const std::string text = "Subject: x\r\n\r\n" + std::string(1000, 'y') + "\r\n";
   const auto id = t_.accept(t_.message({"a@one.example"}, text)).value().id;
