@@ -1,278 +1,140 @@
 #!/usr/bin/python3
 """Holdfast and Postfix side by side: the same load, the same sink, in turn, on this machine.
 
-  tests/bench/compare.py [--case clear|tls|…] [--rounds 3] [--messages N] [--only holdfast|postfix] [--build build/release]
+  tests/bench/compare.py [--quick] [--case NAME]… [--rounds 3] [--only holdfast|postfix] [--build build/release]
 
-Prints a Markdown table of medians and of the ratio. Needs root for Postfix (it runs from a private directory; a Postfix
-that is configured on this machine is not touched). Everything stays on 127.0.0.1 and ends with this program.
+Prints a Markdown table: minimum / median / maximum of the rounds, the ratio of the medians, and the target. Needs root
+for Postfix, which runs from a private directory; a Postfix that is configured on this machine is not touched.
+Everything stays on 127.0.0.1 and ends with this program.
 """
 import argparse
-import json
 import os
 import pathlib
 import shutil
-import socket
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-CASES = {
-    # name: (TLS on both sides, octets of a message, messages)
-    "clear": (False, 2048, 20000),
-    "tls": (True, 2048, 10000),
-    "tls-50k": (True, 50 * 1024, 3000),
-    "tls-1m": (True, 1024 * 1024, 300),
+import cases
+from machine import ROOT, description
+from relays import Holdfast, Postfix
+
+# What a ratio means: "times" is ours to theirs, "part" is 1/(theirs to ours), "none" stands alone.
+# figure: (digits, kind)
+FIGURES = {
+    "msg/s": (0, "times"), "inject msg/s": (0, "times"), "drain msg/s": (0, "times"), "healthy half msg/s": (0, "times"),
+    "CPU ms/msg": (3, "part"), "drain CPU ms/msg": (3, "part"), "accept p50 ms": (2, "part"), "accept p99 ms": (1, "part"),
+    "RSS MiB": (0, "part"), "PSS MiB": (0, "part"), "share of the limit": (2, "none"), "of its rate": (2, "none"),
+    "syncs/msg": (3, "part"), "two workers to one": (2, "none"), "CPU ms/msg, one": (3, "none"), "CPU ms/msg, two": (3, "none"),
+    "sink connections": (0, "none"),
 }
-TICK = os.sysconf("SC_CLK_TCK")
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+class Case:
+    def __init__(self, run, quick, full, targets, only=None):
+        self.run, self.quick, self.full, self.only = run, quick, full, only
+        self.targets = targets  # {figure: (text, test of (ours, theirs))}; theirs is None without Postfix
 
 
-def wait_until(condition, what, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise SystemExit(f"{what} did not happen within {seconds} s")
-        time.sleep(0.02)
+def times(least):
+    return f"≥ {least}×", lambda ours, theirs: theirs and ours >= least * theirs
 
 
-def answers(port):
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1) as s:
-            return s.recv(3) == b"220"
-    except OSError:
-        return False
+def part(most):
+    return f"≤ 1/{most}", lambda ours, theirs: theirs and ours <= theirs / most
 
 
-def stat_of(pid):
-    """(parent, own ticks, ticks of ended children) of a process."""
-    try:
-        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    except OSError:
-        return None
-    return int(fields[1]), int(fields[11]) + int(fields[12]), int(fields[13]) + int(fields[14])
+def at_least(value):
+    return f"≥ {value}", lambda ours, _: ours >= value
 
 
-def cpu_seconds(root_pid):
-    """CPU of a process, its ended children, and its living children with theirs."""
-    total = 0
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and (stat := stat_of(entry)):
-            if int(entry) == root_pid or stat[0] == root_pid:
-                total += stat[1] + stat[2]
-    return total / TICK
+def at_most(value):
+    return f"≤ {value}", lambda ours, _: ours <= value
 
 
-def resident_kib(root_pid):
-    """Proportional set size of a process and its children."""
-    total = 0
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and (int(entry) == root_pid or (stat := stat_of(entry)) and stat[0] == root_pid):
-            try:
-                text = pathlib.Path(f"/proc/{entry}/smaps_rollup").read_text()
-            except OSError:
-                continue
-            total += sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
-    return total
+CASES = {
+    "2 KiB, TLS": Case(cases.tls, 3000, 10000, {"msg/s": times(6), "CPU ms/msg": part(10), "accept p99 ms": part(4)}),
+    "2 KiB, clear": Case(cases.clear, 4000, 20000, {"msg/s": times(8), "CPU ms/msg": part(12), "accept p99 ms": part(4)}),
+    "50 KiB, TLS": Case(cases.tls_50k, 1500, 5000, {"msg/s": times(6), "CPU ms/msg": part(8)}),
+    "1 MiB, TLS": Case(cases.tls_1m, 150, 500, {"msg/s": times(3), "CPU ms/msg": part(4)}),
+    "one connection": Case(cases.one_connection, 500, 2000, {"accept p50 ms": part(1)}),
+    "backlog": Case(cases.backlog, 20000, 20000, {"inject msg/s": times(5), "drain msg/s": times(4), "RSS MiB": at_most(64)}),
+    "100 ms a reply, BDAT": Case(cases.slow_sink, 8000, 20000, {"share of the limit": at_least(0.9)}),
+    "100 ms a reply, DATA": Case(cases.slow_data, 6000, 15000, {"share of the limit": at_least(0.9)}),
+    "half silent": Case(cases.half_silent, 4000, 10000, {"of its rate": at_least(0.95)}),
+    "syncs": Case(cases.syncs, 3000, 10000, {"syncs/msg": at_most(0.1)}),
+    "workers": Case(cases.workers, 6000, 20000, {"two workers to one": at_least(1.7)}, only=Holdfast),
+    "AUTH, 2 KiB, TLS": Case(cases.auth, 3000, 10000, {}),
+}
 
 
-def certificate(folder):
-    """A CA and a certificate for sink.bench and relay.bench signed by it."""
-    run = lambda *a: subprocess.run(a, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
-        "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=bench CA")
-    run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "key.pem",
-        "-out", "leaf.csr", "-subj", "/CN=bench")
-    (folder / "ext").write_text("subjectAltName=DNS:localhost,DNS:sink.bench,DNS:relay.bench\n")
-    run("openssl", "x509", "-req", "-in", "leaf.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
-        "-days", "30", "-extfile", "ext", "-out", "cert.pem")
-
-
-class Sink:
-    def __init__(self, build, folder, tls, expect, *extra):
-        tls_args = ["--certificate", folder / "cert.pem", "--key", folder / "key.pem"] if tls else []
-        self.process = subprocess.Popen([build / "tests/smtp_sink", "--expect", str(expect), *tls_args, *extra],
-                                        stdout=subprocess.PIPE, text=True)
-        self.port = json.loads(self.process.stdout.readline())["port"]
-
-    def result(self, seconds=300):
+def measure(case, server, build, messages):
+    with cases.Run(server, build) as run:
         try:
-            out, _ = self.process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            self.process.terminate()
-            out, _ = self.process.communicate()
-        return json.loads(out.splitlines()[-1])
+            return case.run(run, messages)
+        except (RuntimeError, OSError, ValueError) as error:
+            print(f"{server.name}: {error}", file=sys.stderr, flush=True)
+            return None
 
 
-class Holdfast:
-    name = "holdfast"
-
-    def __init__(self, build, folder, sink_port, tls):
-        self.port = free_port()
-        data = folder / "holdfast"
-        data.mkdir()
-        config = folder / "holdfast.toml"
-        config.write_text(f'''
-hostname = "relay.bench"
-data_dir = "{data}"
-[[listener]]
-bind = "127.0.0.1:{self.port}"
-mode = "trusted"
-max_connections_per_ip = 1000
-[tls]
-certificate = "{folder}/cert.pem"
-private_key = "{folder}/key.pem"
-[trust]
-ca_file = "{folder}/ca.pem"
-[auth]
-trusted_networks = ["127.0.0.0/8"]
-[[route]]
-recipients = ["*"]
-via = ["localhost:{sink_port}"]
-tls = "{'required' if tls else 'opportunistic'}"
-[admin]
-http = ""
-[tlsrpt]
-enabled = false
-[log]
-level = "warning"
-''')
-        self.process = subprocess.Popen([build / "holdfast", "serve", "-c", config], stdout=open(folder / "holdfast.log", "w"))
-        wait_until(lambda: answers(self.port), "the relay's greeting")
-        self.pid = self.process.pid
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(60)
+def spread(values, digits):
+    if not values:
+        return "–"
+    if len(values) == 1:
+        return f"{values[0]:.{digits}f}"
+    return f"{min(values):.{digits}f} / {statistics.median(values):.{digits}f} / {max(values):.{digits}f}"
 
 
-class Postfix:
-    """Debian's Postfix as a smarthost: defaults, connection reuse also under TLS, no per-client limits."""
-    name = "postfix"
-
-    def __init__(self, build, folder, sink_port, tls):
-        self.port = free_port()
-        self.folder = folder / "postfix"
-        for part in ("etc", "spool", "data"):
-            (self.folder / part).mkdir(parents=True)
-        folder.chmod(0o755)
-        shutil.chown(self.folder / "data", "postfix", "postfix")
-        (self.folder / "etc/main.cf").write_text(f'''
-compatibility_level = 3.6
-queue_directory = {self.folder}/spool
-data_directory = {self.folder}/data
-command_directory = /usr/sbin
-daemon_directory = /usr/lib/postfix/sbin
-mail_owner = postfix
-setgid_group = postdrop
-maillog_file = {self.folder}/data/mail.log
-maillog_file_prefixes = {self.folder}
-myhostname = postfix.bench
-mydestination =
-alias_maps =
-alias_database =
-local_recipient_maps =
-mynetworks = 127.0.0.0/8
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-relayhost = [127.0.0.1]:{sink_port}
-smtpd_relay_restrictions = permit_mynetworks, reject
-smtpd_client_connection_count_limit = 0
-smtp_tls_security_level = {'encrypt' if tls else 'none'}
-smtp_tls_connection_reuse = yes
-smtpd_tls_security_level = {'may' if tls else 'none'}
-smtpd_tls_cert_file = {folder}/cert.pem
-smtpd_tls_key_file = {folder}/key.pem
-''')
-        services = []
-        for line in pathlib.Path("/etc/postfix/master.cf.proto" if os.path.exists("/etc/postfix/master.cf.proto")
-                                 else "/usr/share/postfix/master.cf.dist").read_text().splitlines():
-            fields = line.split()
-            if len(fields) >= 8 and not line.startswith(("#", " ")):
-                if fields[0] == "smtp" and fields[1] == "inet":
-                    line = f"127.0.0.1:{self.port} inet n - n - - smtpd"
-                else:
-                    fields[4] = "n"
-                    line = " ".join(fields)
-            services.append(line)
-        (self.folder / "etc/master.cf").write_text("\n".join(services) + "\n")
-        self.command("start")
-        wait_until(lambda: answers(self.port), "Postfix's greeting")
-        self.pid = int((self.folder / "spool/pid/master.pid").read_text())
-
-    def command(self, word):
-        subprocess.run(["postfix", "-c", self.folder / "etc", word], check=True, stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL)
-
-    def stop(self):
-        self.command("stop")
-        wait_until(lambda: stat_of(self.pid) is None, "Postfix's end")
+def ratio(ours, theirs, kind):
+    if kind == "none" or not ours or not theirs:
+        return ""
+    return f"{ours / theirs:.1f}×" if kind == "times" else f"1/{theirs / ours:.1f}"
 
 
-def measure(server, build, case, messages):
-    tls, size, default_messages = CASES[case]
-    messages = messages or default_messages
-    with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as name:
-        folder = pathlib.Path(name)
-        certificate(folder)
-        sink = Sink(build, folder, tls, messages)
-        relay = server(build, folder, sink.port, tls)
-        try:
-            before, start = cpu_seconds(relay.pid), time.monotonic()
-            load = subprocess.run([build / "tests/smtp_load", "--port", str(relay.port), "--messages", str(messages),
-                                   "--size", str(size), *(["--tls"] if tls else [])], stdout=subprocess.PIPE, text=True)
-            accepted = json.loads(load.stdout)
-            sunk = sink.result()
-            took = time.monotonic() - start
-            cpu = cpu_seconds(relay.pid) - before
-            pss = resident_kib(relay.pid)
-        finally:
-            relay.stop()
-            if sink.process.poll() is None:
-                sink.process.terminate()
-                sink.process.wait()
-        if sunk["distinct"] != messages:
-            print(f"{server.name} {case}: only {sunk['distinct']} of {messages} arrived", file=sys.stderr)
-        return {"per_second": sunk["distinct"] / took, "cpu_ms": cpu * 1000 / messages, "p50_ms": accepted["p50_ms"],
-                "p99_ms": accepted["p99_ms"], "accepted_per_second": accepted["per_second"], "pss_mib": pss / 1024,
-                "duplicates": sunk["duplicates"]}
+def print_case(name, case, results):
+    figures = next((r[0] for r in results.values() if r), {})
+    for figure in figures:
+        digits, kind = FIGURES[figure]
+        values = {server: [r[figure] for r in rounds] for server, rounds in results.items()}
+        middle = {server: statistics.median(v) if v else None for server, v in values.items()}
+        ours, theirs = middle.get(Holdfast), middle.get(Postfix)
+        target, met = case.targets.get(figure, ("", None))
+        verdict = "" if met is None or ours is None else "met" if met(ours, theirs) else "missed"
+        if met is not None and theirs is None and target[0] in "≥≤" and ("×" in target or "1/" in target):
+            verdict = ""  # nothing to compare with
+        print(f"| {name} | {figure} | {spread(values.get(Holdfast, []), digits)} | {spread(values.get(Postfix, []), digits)} | "
+              f"{ratio(ours, theirs, kind)} | {target} | {verdict} |", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--case", action="append", choices=CASES)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="one round of fewer messages")
+    parser.add_argument("--rounds", type=int)
     parser.add_argument("--messages", type=int)
     parser.add_argument("--only", choices=["holdfast", "postfix"])
     parser.add_argument("--build", default=ROOT / "build/release", type=pathlib.Path)
     options = parser.parse_args()
     servers = [s for s in (Holdfast, Postfix) if options.only in (None, s.name)]
+    if Postfix in servers and (os.geteuid() != 0 or shutil.which("postfix") is None):
+        print("Postfix is not measured: " + ("it is not installed" if os.geteuid() == 0 else "that needs root"), file=sys.stderr)
+        servers.remove(Postfix)
     build = options.build.resolve()
-    print("| case | relay | msg/s | CPU ms/msg | accept p50 ms | accept p99 ms | PSS MiB |\n|---|---|---|---|---|---|---|")
-    for case in options.case or CASES:
-        rounds = {server: [] for server in servers}
-        for _ in range(options.rounds):
-            for server in servers:
-                rounds[server].append(measure(server, build, case, options.messages))
-        middle = {}
-        for server in servers:
-            figures = {key: sorted(r[key] for r in rounds[server]) for key in rounds[server][0]}
-            middle[server] = {key: statistics.median(values) for key, values in figures.items()}
-            spread = lambda key, digits: f"{figures[key][0]:.{digits}f} / {middle[server][key]:.{digits}f} / {figures[key][-1]:.{digits}f}"
-            print(f"| {case} | {server.name} | {spread('per_second', 0)} | {spread('cpu_ms', 3)} | {spread('p50_ms', 2)} | "
-                  f"{spread('p99_ms', 1)} | {spread('pss_mib', 0)} |", flush=True)
-        if len(servers) == 2:
-            ours, theirs = middle[Holdfast], middle[Postfix]
-            print(f"| {case} | ratio | {ours['per_second'] / theirs['per_second']:.1f}× | "
-                  f"1/{theirs['cpu_ms'] / ours['cpu_ms']:.1f} | {ours['p50_ms'] / theirs['p50_ms']:.2f} | "
-                  f"1/{theirs['p99_ms'] / ours['p99_ms']:.1f} | {ours['pss_mib'] / theirs['pss_mib']:.2f} |", flush=True)
+    rounds = options.rounds or (1 if options.quick else 3)
+    began = time.monotonic()
+    print(description(build) + f"; {rounds} round{'s' if rounds > 1 else ''} in turn\n")
+    print("| case | figure | Holdfast | Postfix | ratio | target | |\n|---|---|---|---|---|---|---|", flush=True)
+    for name in options.case or CASES:
+        case = CASES[name]
+        taking_part = [s for s in servers if case.only in (None, s)]
+        results = {server: [] for server in taking_part}
+        for _ in range(rounds):
+            for server in taking_part:
+                figures = measure(case, server, build, options.messages or (case.quick if options.quick else case.full))
+                if figures:
+                    results[server].append(figures)
+        print_case(name, case, results)
+    print(f"\ntook {(time.monotonic() - began) / 60:.1f} minutes")
 
 
 if __name__ == "__main__":

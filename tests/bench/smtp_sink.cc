@@ -30,6 +30,7 @@ struct Options {
   double delay = 0;   // seconds before each reply
   bool mute = false;  // accepts TCP and never speaks
   bool chunking = true;
+  bool auth = false;  // offers AUTH PLAIN under TLS and believes everyone
 };
 
 enum class In { commands, data, chunk };
@@ -43,7 +44,7 @@ struct Session {
   bool last_chunk = false;
   std::string head;    // the beginning of the content, where the id stands
   char tail[5] = {0};  // the last octets of DATA, to find CRLF.CRLF
-  bool tls_next = false, quit = false;
+  bool tls_next = false, quit = false, auth_line = false;
 };
 
 class Sink {
@@ -210,15 +211,24 @@ class Sink {
   }
 
   void command(Session& s, std::string_view line) {
+    if (s.auth_line) {
+      s.auth_line = false;
+      return answer(s, "235 2.7.0 welcome\r\n");
+    }
     const auto verb = line.substr(0, 4);
     if (verb == "EHLO") {
       std::string reply = "250-sink.bench\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SIZE 0\r\n";
       if (options_.chunking) reply += "250-CHUNKING\r\n";
       if (tls_ != nullptr && !s.peer.tls()) reply += "250-STARTTLS\r\n";
+      if (options_.auth && s.peer.tls()) reply += "250-AUTH PLAIN\r\n";
       answer(s, reply + "250 ENHANCEDSTATUSCODES\r\n");
     } else if (verb == "STAR" && tls_ != nullptr) {
       answer(s, "220 2.0.0 go\r\n");
       s.tls_next = true;
+    } else if (verb == "AUTH") {
+      const bool whole = line.size() > 11;  // "AUTH PLAIN " and the response; else it comes in its own line
+      answer(s, whole ? "235 2.7.0 welcome\r\n" : "334 \r\n");
+      s.auth_line = !whole;
     } else if (verb == "DATA") {
       s.in = In::data;
       s.head.clear();
@@ -286,12 +296,14 @@ Options parse(int argc, char** argv) {
     const std::string key = argv[i];
     if (key == "--mute") {
       options.mute = true;
+    } else if (key == "--auth") {
+      options.auth = true;
     } else if (key == "--no-chunking") {
       options.chunking = false;
     } else if (i + 1 == argc) {
       die("usage: smtp_sink [--address A] [--port P] [--certificate PEM --key PEM] [--expect N] [--delay-ms "
           "N] "
-          "[--mute] [--no-chunking]");
+          "[--mute] [--no-chunking] [--auth]");
     } else if (key == "--address") {
       options.address = argv[++i];
     } else if (key == "--port") {

@@ -1,0 +1,191 @@
+"""The two relays under test, each started from a folder of its own and ended with the case.
+
+Both get the settings that their manuals recommend for a smarthost: connections to the next hop are reused (also under
+TLS), clients on the trusted network are not limited. Both keep fsync on, which is their default.
+"""
+import pathlib
+import shutil
+import subprocess
+
+from machine import answers, free_port, stat_of, wait_until
+
+USER, PASSWORD = "bench", "a password for the bench"
+
+
+class Setup:
+    """What a case asks of a relay."""
+
+    def __init__(self, sinks, tls=False, auth=False, threads=0, connections=20, trace=None):
+        self.sinks = sinks  # {recipient domain or "*": port}
+        self.tls = tls
+        self.auth = auth  # the client logs in, and the relay logs in at the sink; implies TLS
+        self.threads = threads  # of Holdfast; 0: as many as cores
+        self.connections = connections  # to one destination; 20 is the default of both
+        self.trace = trace  # system calls to be counted by strace into this file
+
+
+class Holdfast:
+    name = "holdfast"
+
+    def __init__(self, build, folder, setup):
+        self.port = free_port()
+        self.binary = build / "holdfast"
+        self.data = folder / "holdfast"
+        self.data.mkdir()
+        self.config = folder / "holdfast.toml"
+        (folder / "password").write_text(PASSWORD)
+        (folder / "password").chmod(0o600)
+        self.config.write_text(f'''
+hostname = "relay.bench"
+data_dir = "{self.data}"
+[runtime]
+threads = {setup.threads}
+[[listener]]
+bind = "127.0.0.1:{self.port}"
+mode = "{'submission' if setup.auth else 'trusted'}"
+max_connections_per_ip = 1000
+[tls]
+certificate = "{folder}/cert.pem"
+private_key = "{folder}/key.pem"
+[trust]
+ca_file = "{folder}/ca.pem"
+[auth]
+trusted_networks = ["127.0.0.0/8"]
+[delivery]
+connections_per_destination = {setup.connections}
+connections_per_mx = {setup.connections * len(setup.sinks)}
+[admin]
+http = ""
+[tlsrpt]
+enabled = false
+[log]
+level = "warning"
+''' + (f'''
+[[user]]
+name = "{USER}"
+password_file = "{folder}/password"
+senders = ["*"]
+''' if setup.auth else "") + "".join(f'''
+[[route]]
+recipients = ["{domain}"]
+via = ["127.0.0.1:{port}"]
+tls = "{'required' if setup.tls else 'opportunistic'}"
+''' + (f'username = "{USER}"\npassword_file = "{folder}/password"\n' if setup.auth else "")
+            for domain, port in setup.sinks.items()))
+        self.log = folder / "holdfast.log"
+        command = [self.binary, "serve", "-c", self.config]
+        if setup.trace:
+            command = ["strace", "-f", "-c", "--seccomp-bpf", "-e", "trace=fsync,fdatasync", "-o", setup.trace] + command
+        self.process = subprocess.Popen(command, stdout=open(self.log, "w"), stderr=subprocess.STDOUT)
+        self.pid = self.process.pid
+        wait_until(self.ready, "the relay's greeting")
+
+    def ready(self):
+        if self.process.poll() is not None:
+            raise RuntimeError("holdfast does not start: " + self.log.read_text()[-500:])
+        return answers(self.port)
+
+    def flush(self):
+        """Tries all that is queued at once."""
+        subprocess.run([self.binary, "queue", "retry", "-c", self.config, "--yes"], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(60)
+
+
+class Postfix:
+    name = "postfix"
+
+    def __init__(self, build, folder, setup):
+        self.port = free_port()
+        self.folder = folder / "postfix"
+        for part in ("etc/sasl", "spool", "data"):
+            (self.folder / part).mkdir(parents=True)
+        folder.chmod(0o755)
+        shutil.chown(self.folder / "data", "postfix", "postfix")
+        routes = ", ".join(f"{{{domain} = smtp:[127.0.0.1]:{port}}}" for domain, port in setup.sinks.items())
+        by_domain = "*" not in setup.sinks
+        (self.folder / "etc/main.cf").write_text(f'''
+compatibility_level = 3.6
+queue_directory = {self.folder}/spool
+data_directory = {self.folder}/data
+command_directory = /usr/sbin
+daemon_directory = /usr/lib/postfix/sbin
+mail_owner = postfix
+setgid_group = postdrop
+maillog_file = {self.folder}/data/mail.log
+maillog_file_prefixes = {self.folder}
+myhostname = postfix.bench
+mydestination =
+alias_maps =
+alias_database =
+local_recipient_maps =
+mynetworks = 127.0.0.0/8
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+smtpd_client_connection_count_limit = 0
+smtp_tls_security_level = {'encrypt' if setup.tls else 'none'}
+smtp_tls_connection_reuse = yes
+smtpd_tls_security_level = {'may' if setup.tls else 'none'}
+smtpd_tls_cert_file = {folder}/cert.pem
+smtpd_tls_key_file = {folder}/key.pem
+default_process_limit = {max(100, setup.connections + 60)}
+default_destination_concurrency_limit = {setup.connections}
+''' + (f"transport_maps = inline:{{{routes}}}\n" if by_domain else f"relayhost = [127.0.0.1]:{setup.sinks['*']}\n")
+            + ("smtpd_relay_restrictions = permit_mynetworks, reject\n" if not setup.auth else
+               self.sasl(setup.sinks["*"])))
+        services = []
+        proto = pathlib.Path("/etc/postfix/master.cf.proto")
+        for line in (proto if proto.exists() else pathlib.Path("/usr/share/postfix/master.cf.dist")).read_text().splitlines():
+            fields = line.split()
+            if len(fields) >= 8 and not line.startswith(("#", " ")):
+                if fields[0] == "smtp" and fields[1] == "inet":
+                    line = f"127.0.0.1:{self.port} inet n - n - - smtpd"
+                else:
+                    fields[4] = "n"
+                    line = " ".join(fields)
+            services.append(line)
+        services.append("tlsproxy unix - - n - 0 tlsproxy")  # connection reuse under TLS; Debian's list has it commented out
+        (self.folder / "etc/master.cf").write_text("\n".join(services) + "\n")
+        self.tracer = None
+        if setup.trace:
+            self.tracer = subprocess.Popen(["strace", "-f", "-c", "--seccomp-bpf", "-e", "trace=fsync,fdatasync", "-o", setup.trace,
+                                            "postfix", "-c", self.folder / "etc", "start-fg"],
+                                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        else:
+            self.command("postfix", "start")
+        wait_until(lambda: answers(self.port), "Postfix's greeting")
+        self.pid = int((self.folder / "spool/pid/master.pid").read_text())
+
+    def sasl(self, sink):
+        """Cyrus SASL on both sides: the user in a database of its own, the password for the sink in a map."""
+        etc = self.folder / "etc"
+        (etc / "sasl/smtpd.conf").write_text(
+            f"pwcheck_method: auxprop\nauxprop_plugin: sasldb\nmech_list: PLAIN\nsasldb_path: {etc}/sasldb2\n")
+        subprocess.run(["saslpasswd2", "-p", "-c", "-f", etc / "sasldb2", "-u", "postfix.bench", USER],
+                       input=PASSWORD.encode(), check=True)
+        shutil.chown(etc / "sasldb2", "postfix", "postfix")
+        return (f"cyrus_sasl_config_path = {etc}/sasl\nsmtpd_sasl_auth_enable = yes\nsmtpd_sasl_path = smtpd\n"
+                "smtpd_sasl_local_domain = postfix.bench\nsmtpd_tls_auth_only = yes\n"
+                "smtpd_relay_restrictions = permit_sasl_authenticated, reject\n"
+                "smtp_sasl_auth_enable = yes\nsmtp_sasl_tls_security_options = noanonymous\n"
+                f"smtp_sasl_password_maps = inline:{{{{[127.0.0.1]:{sink} = {USER}:{PASSWORD}}}}}\n")
+
+    @staticmethod
+    def can_authenticate():
+        return shutil.which("saslpasswd2") is not None
+
+    def command(self, program, *words):
+        subprocess.run([program, "-c", self.folder / "etc", *words], check=True, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+
+    def flush(self):
+        self.command("postqueue", "-f")
+
+    def stop(self):
+        self.command("postfix", "stop")
+        wait_until(lambda: stat_of(self.pid) is None, "Postfix's end")
+        if self.tracer:
+            self.tracer.wait(60)
