@@ -1,27 +1,13 @@
 #include "smtp/server/failure_limiter.h"
 
 #include <algorithm>
-#include <functional>
-#include <string_view>
 
 namespace holdfast {
 namespace {
 
 constexpr std::size_t kMaxBuckets = 65536;  // about 5 MiB
 
-// One customer holds a whole IPv6 /64 as a rule, and can use any address in it.
-IpBytes network_of(IpBytes ip) {
-  const bool v4 = std::all_of(ip.begin(), ip.begin() + 10, [](std::uint8_t b) { return b == 0; }) &&
-                  ip[10] == 0xFF && ip[11] == 0xFF;
-  if (!v4) std::fill(ip.begin() + 8, ip.end(), std::uint8_t{0});
-  return ip;
-}
-
 }  // namespace
-
-std::size_t FailureLimiter::Hash::operator()(const IpBytes& ip) const noexcept {
-  return std::hash<std::string_view>()(std::string_view(reinterpret_cast<const char*>(ip.data()), ip.size()));
-}
 
 double FailureLimiter::tokens_at(const Bucket& bucket, SteadyTime now) const {
   const auto size = static_cast<double>(rate_.count);
@@ -58,6 +44,11 @@ bool FailureLimiter::take(const IpBytes& client_ip, SteadyTime now) {
   if (bucket.tokens < 1) return false;
   bucket.tokens -= 1;
   return true;
+}
+
+bool FailureLimiter::exhausted(const IpBytes& client_ip, SteadyTime now) const {
+  const auto found = buckets_.find(network_of(client_ip));
+  return !rate_.unlimited() && found != buckets_.end() && tokens_at(found->second, now) < 1;
 }
 
 void FailureLimiter::give_back(const IpBytes& client_ip, SteadyTime now) {

@@ -109,10 +109,26 @@ void PasswordAuthenticator::reload(SettingsPtr settings) {
   failures_.set_rate(settings->auth.max_failures);
 }
 
-asio::awaitable<bool> PasswordAuthenticator::hash_matches(std::string hash, std::string password) {
-  const bool matches = holdfast::verify_password(hash, password);
-  OPENSSL_cleanse(password.data(), password.size());
-  co_return matches;
+// On the blocking pool. The answer may have come while this waited: to the same credentials, which are cached
+// now, or to guesses from the same address, which locked it out.
+asio::awaitable<AuthVerdict> PasswordAuthenticator::check(Question question) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!failures_.take(question.client_ip, clock_.now())) co_return AuthVerdict::locked_out;
+    if (question.usable && cache_.knows(question.user, question.password, question.hash, clock_.now())) {
+      failures_.give_back(question.client_ip, clock_.now());
+      co_return AuthVerdict::accepted;
+    }
+  }
+  const bool matches = holdfast::verify_password(question.hash, question.password);
+  const std::lock_guard lock(mutex_);
+  if (question.usable && matches) {
+    failures_.give_back(question.client_ip, clock_.now());
+    cache_.add(question.user, question.password, question.hash, clock_.now());
+    good_.add(question.client_ip, clock_.now());
+  }
+  OPENSSL_cleanse(question.password.data(), question.password.size());
+  co_return question.usable&& matches ? AuthVerdict::accepted : AuthVerdict::rejected;
 }
 
 asio::awaitable<void> PasswordAuthenticator::refresh_users() {
@@ -132,35 +148,45 @@ asio::awaitable<AuthResult> PasswordAuthenticator::verify_password(std::string u
   const auto table = users_.table();
   const UserRecord* record = table->find(user);
   const bool usable = record != nullptr && !record->suspended && !record->password_hash.empty();
+  const IpBytes network = network_of(client_ip);
+  unsigned most = kMaxPending;
   {
     const std::lock_guard lock(mutex_);
-    if (!failures_.take(client_ip, clock_.now())) co_return only(AuthVerdict::locked_out);
-    if (usable && cache_.knows(user, password, record->password_hash, clock_.now())) {
-      failures_.give_back(client_ip, clock_.now());
+    const SteadyTime now = clock_.now();
+    if (good_.knows(client_ip, now)) most = kMaxPendingOfKnown;
+    if (failures_.exhausted(client_ip, now)) {
+      if (!waiting_.contains(network)) co_return only(AuthVerdict::locked_out);
+    } else if (usable && cache_.knows(user, password, record->password_hash, now)) {
       co_return accepted(*record);
     }
   }
-  const Place place(pending_, kMaxPending);
-  if (!place.taken()) {
-    const std::lock_guard lock(mutex_);
-    failures_.give_back(client_ip, clock_.now());
-    co_return only(AuthVerdict::unavailable);
-  }
+  const Place place(pending_, most);
+  if (!place.taken()) co_return only(AuthVerdict::unavailable);
+  Question question;
   const bool sane = user.size() <= kMaxUserName && password.size() <= kMaxPassword;
-  auto job =
-      hash_matches(usable ? record->password_hash : table->decoy_hash, sane ? password : std::string("x"));
-  const bool matches = co_await hop(blocking_, std::move(job));
-  const std::lock_guard lock(mutex_);
-  if (usable && sane && matches) {
-    failures_.give_back(client_ip, clock_.now());
-    cache_.add(user, password, record->password_hash, clock_.now());
-    co_return accepted(*record);
+  question.usable = usable && sane;
+  question.hash = question.usable ? record->password_hash : table->decoy_hash;
+  question.client_ip = client_ip;
+  if (sane) {
+    question.user = std::move(user);
+    question.password = std::move(password);
+  } else {
+    question.password = "x";
   }
-  if (record == nullptr && !table->complete) {
+  {
+    const std::lock_guard lock(mutex_);
+    ++waiting_[network];
+  }
+  auto job = check(std::move(question));
+  const AuthVerdict verdict = co_await hop(blocking_, std::move(job));
+  const std::lock_guard lock(mutex_);
+  if (--waiting_[network] == 0) waiting_.erase(network);
+  if (verdict == AuthVerdict::accepted) co_return accepted(*record);
+  if (verdict == AuthVerdict::rejected && record == nullptr && !table->complete) {
     failures_.give_back(client_ip, clock_.now());
     co_return only(AuthVerdict::unavailable);
   }
-  co_return only(AuthVerdict::rejected);
+  co_return only(verdict);
 }
 
 asio::awaitable<std::optional<Identity>> PasswordAuthenticator::identity_of(std::string user) {
@@ -182,7 +208,7 @@ asio::awaitable<ScramOffer> PasswordAuthenticator::offer_scram(std::string user,
     co_return offer;
   }
   const std::lock_guard lock(mutex_);
-  if (!failures_.take(client_ip, clock_.now())) {
+  if (failures_.exhausted(client_ip, clock_.now())) {
     offer.verdict = AuthVerdict::locked_out;
     co_return offer;
   }
@@ -194,9 +220,11 @@ asio::awaitable<AuthResult> PasswordAuthenticator::conclude_scram(std::string us
                                                                   IpBytes client_ip) {
   const auto table = users_.table();
   const UserRecord* record = table->find(user);
+  const std::lock_guard lock(mutex_);
+  // Only now: an offer tells nothing, and guesses that come together still count one by one.
+  if (!failures_.take(client_ip, clock_.now())) co_return only(AuthVerdict::locked_out);
   if (!proved || record == nullptr || record->suspended || !record->scram)
     co_return only(AuthVerdict::rejected);
-  const std::lock_guard lock(mutex_);
   failures_.give_back(client_ip, clock_.now());
   co_return accepted(*record);
 }

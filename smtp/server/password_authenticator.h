@@ -1,8 +1,11 @@
 // smtp/server/password_authenticator.h — passwords against the users of the configuration and the users file.
 //
 // Procedure: the address is asked first (FailureLimiter), then the cache of verified credentials, then, on
-// the blocking pool, the hash. Unknown and suspended users are hashed against a decoy and refused. What costs
-// CPU is bounded: at most kMaxPending hashes wait, further ones are told to come again.
+// the blocking pool, the hash. While checks from an address are under way, further ones wait behind them and
+// count only when their turn comes: fifty right logins at once are no attack. Unknown and suspended users are
+// hashed against a decoy and refused. What costs CPU is bounded: at most kMaxPending hashes wait, further
+// ones are told to come again. kMaxPendingOfKnown is for addresses from which somebody has logged in lately,
+// so that a flood of guesses does not shut them out.
 #pragma once
 
 #include <array>
@@ -11,11 +14,13 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <unordered_map>
 
 #include "smtp/base/clock.h"
 #include "smtp/base/log.h"
 #include "smtp/server/authenticator.h"
 #include "smtp/server/failure_limiter.h"
+#include "smtp/server/good_addresses.h"
 #include "smtp/server/user_directory.h"
 
 namespace holdfast {
@@ -48,8 +53,9 @@ class VerifiedCache {
 
 class PasswordAuthenticator final : public Authenticator {
  public:
-  // How many hashes may wait for the pool: at 20 ms each and two threads, a bit more than a second.
-  static constexpr unsigned kMaxPending = 128;
+  // How many hashes may wait for the pool: at 20 ms each on one thread, a bit more than a second.
+  static constexpr unsigned kMaxPending = 64;
+  static constexpr unsigned kMaxPendingOfKnown = 128;
 
   // Blocks while clear passwords of the configuration are hashed. `blocking` runs hashes; `clock` and `log`
   // outlive it.
@@ -66,7 +72,13 @@ class PasswordAuthenticator final : public Authenticator {
   void reload(SettingsPtr settings);
 
  private:
-  asio::awaitable<bool> hash_matches(std::string hash, std::string password);
+  // What is to be checked, and for whom. `hash` is a decoy's unless the user is `usable`.
+  struct Question {
+    std::string user, password, hash;
+    IpBytes client_ip{};
+    bool usable = false;
+  };
+  asio::awaitable<AuthVerdict> check(Question question);
   asio::awaitable<void> refresh_users();
   asio::awaitable<void> look_for_users();
 
@@ -77,6 +89,8 @@ class PasswordAuthenticator final : public Authenticator {
   std::mutex mutex_;  // for what follows
   VerifiedCache cache_;
   FailureLimiter failures_;
+  std::unordered_map<IpBytes, unsigned, IpHash> waiting_;  // checks under way, by network
+  GoodAddresses good_;
 };
 
 }  // namespace holdfast

@@ -174,6 +174,29 @@ TEST_F(PasswordAuthenticatorTest, TellsAFloodToComeAgain) {
   EXPECT_LE(unavailable, 50);
 }
 
+TEST_F(PasswordAuthenticatorTest, KeepsPlacesForAddressesThatHaveLoggedIn) {
+  settings_.auth.max_failures = Rate{};
+  settings_.auth.cache = std::chrono::minutes(0);
+  settings_.users[0].password_hash = *hash_password("secret");  // one that takes its time
+  EXPECT_EQ(verdict("configured", "secret", "192.0.2.7"), AuthVerdict::accepted);
+  int done = 0;
+  std::optional<AuthVerdict> known, stranger;
+  const auto begin = [&](const char* password, const char* ip, std::optional<AuthVerdict>* into) {
+    auto check = authenticator().verify_password("configured", password, *parse_ip(ip));
+    asio::co_spawn(context_, std::move(check), [&done, into](std::exception_ptr, AuthResult result) {
+      if (into != nullptr) *into = result.verdict;
+      ++done;
+    });
+  };
+  for (unsigned i = 0; i < PasswordAuthenticator::kMaxPending + 30; ++i) begin("guess", "192.0.2.1", nullptr);
+  begin("secret", "192.0.2.7", &known);
+  begin("secret", "192.0.2.8", &stranger);
+  context_.restart();
+  while (done < static_cast<int>(PasswordAuthenticator::kMaxPending) + 32) context_.run_one();
+  EXPECT_EQ(known, AuthVerdict::accepted);
+  EXPECT_EQ(stranger, AuthVerdict::unavailable);
+}
+
 // The time that it takes, since there is nothing else to see of the cache from outside.
 Duration time_of(const std::function<void()>& work) {
   const auto start = std::chrono::steady_clock::now();
@@ -255,8 +278,29 @@ TEST_F(PasswordAuthenticatorTest, CountsScramFailuresToo) {
     auto task = authenticator().offer_scram("nobody", *parse_ip("192.0.2.1"));
     return run(context_, std::move(task)).verdict;
   };
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(offer(), AuthVerdict::accepted);
+  auto conclude = [&](bool proved) {
+    auto task = authenticator().conclude_scram("nobody", proved, *parse_ip("192.0.2.1"));
+    return run(context_, std::move(task)).verdict;
+  };
+  // Offers made together, as by many connections at once: each guess counts when it is made.
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(offer(), AuthVerdict::accepted);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(conclude(false), AuthVerdict::rejected);
+  EXPECT_EQ(conclude(true), AuthVerdict::locked_out);
   EXPECT_EQ(offer(), AuthVerdict::locked_out);
+}
+
+TEST_F(PasswordAuthenticatorTest, LetsManyRightLoginsInThatComeTogether) {
+  int accepted = 0, done = 0;
+  for (int i = 0; i < 20; ++i) {
+    auto check = authenticator().verify_password("configured", "secret", *parse_ip("192.0.2.1"));
+    asio::co_spawn(context_, std::move(check), [&](std::exception_ptr, AuthResult result) {
+      accepted += result.verdict == AuthVerdict::accepted;
+      ++done;
+    });
+  }
+  context_.restart();
+  while (done < 20) context_.run_one();
+  EXPECT_EQ(accepted, 20);
 }
 
 TEST_F(PasswordAuthenticatorTest, KnowsWhoIsStillThere) {

@@ -150,6 +150,23 @@ TEST(Auth, RefusesWhatItCannotRead) {
   EXPECT_TRUE(client.users.attempts.empty());
 }
 
+TEST(Auth, SaysWhatIsWrongWithALongResponse) {
+  Secured client;
+  client.says("AUTH PLAIN");
+  EXPECT_EQ(client.says(std::string(13000, 'A')), "500 5.5.6 The response is too long\r\n");
+  EXPECT_EQ(client.says(std::string(13000, 'A')), "500 5.5.6 Line longer than 12286 octets\r\n");
+  EXPECT_EQ(client.codes("AUTH PLAIN " + plain("app", "secret")), "235");
+}
+
+TEST(Auth, IsNeededNowhereInATrustedNetwork) {
+  SessionHarness client;
+  client.logs_in();
+  EXPECT_EQ(client.says("AUTH PLAIN " + plain("app", "secret")),
+            "503 5.5.1 This port takes no AUTH; trusted networks need none\r\n");
+  EXPECT_EQ(client.codes("MAIL FROM:<>"), "250");
+  EXPECT_TRUE(client.users.attempts.empty());
+}
+
 TEST(Auth, TakesLongResponses) {
   Secured client;
   const std::string password(8000, 'x');

@@ -232,6 +232,15 @@ TEST(Rcpt, SendsPostmasterToTheConfiguredAddress) {
   EXPECT_EQ(client.sink.messages[0].envelope.recipients[0].address.text(), "postmaster@example.com");
 }
 
+TEST(Rcpt, CannotSendToAPostmasterThatIsNotThere) {
+  SessionHarness client({.postmaster = ""});
+  client.logs_in();
+  EXPECT_EQ(client.codes("MAIL FROM:<>"), "250");
+  EXPECT_EQ(client.says("RCPT TO:<postmaster>"),
+            "550 5.1.1 No postmaster is configured here; write the full address\r\n");
+  EXPECT_EQ(client.codes("RCPT TO:<a@b.example>\r\nDATA"), "250 354");
+}
+
 TEST(Rcpt, CountsRecipientsAndTakesEachOnce) {
   SessionHarness client;
   client.logs_in();

@@ -80,6 +80,7 @@ struct HarnessOptions {
   LongLines long_lines = LongLines::refuse;
   std::uint64_t min_rate = 0;
   unsigned unusual_volume = 0;
+  const char* postmaster = "postmaster@example.com";
   bool with_certificate = true;
   std::vector<std::string> mechanisms = {"PLAIN", "LOGIN"};
   std::size_t stream_capacity = 1 << 20;

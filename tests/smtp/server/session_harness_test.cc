@@ -109,7 +109,7 @@ struct SessionHarness::Reading {
 
 SessionHarness::SessionHarness(HarnessOptions options) : options_(options) {
   settings.hostname = "relay.example.com";
-  settings.postmaster = "postmaster@example.com";
+  settings.postmaster = options.postmaster;
   settings.auth.mechanisms = options.mechanisms;
   settings.auth.unusual_volume = options.unusual_volume;
   settings.delivery.expire = std::chrono::hours(120);
