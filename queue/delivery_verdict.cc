@@ -1,5 +1,8 @@
 #include "queue/delivery_verdict.h"
 
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
 #include <fmt/format.h>
 
 #include "tlsrpt/result_type.h"
@@ -63,6 +66,16 @@ Verdict policy_verdict(const MxPlan& plan, std::string reason, const char* cause
 }
 
 }  // namespace
+
+std::string certificate_line(const CertificateInfo& certificate) {
+  std::string names;
+  for (std::size_t i = 0; i < std::min<std::size_t>(certificate.names.size(), 5); ++i)
+    names += (names.empty() ? " (" : " ") + certificate.names[i];
+  if (!names.empty()) names += certificate.names.size() > 5 ? " …)" : ")";
+  const auto last_day = std::chrono::floor<std::chrono::days>(certificate.not_after);
+  return sanitise(fmt::format("{}{}, issued by {}, to {:%Y-%m-%d}, {}, sha256 {}", certificate.subject, names,
+                              certificate.issuer, last_day, certificate.key, certificate.sha256));
+}
 
 Verdict own_verdict(Verdict::Kind kind, std::string status, std::string text) {
   Verdict v;

@@ -18,7 +18,12 @@ struct TlsSummary {
   std::string version, cipher;  // "" = in clear
   std::string policy, mode;     // policy_label(), policy_mode()
   std::string result;           // RFC 8460 result type
+  // The certificates that the peer showed, one line each, its own first; sanitised. For the history.
+  std::vector<std::string> chain;
 };
+
+// "CN=mx.one.example, issued by CN=Some CA, to 2027-01-31, EC P-256, sha256 4f…", sanitised.
+std::string certificate_line(const CertificateInfo& certificate);
 
 struct Verdict {
   enum class Kind {

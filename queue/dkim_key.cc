@@ -10,11 +10,13 @@
 #include <openssl/x509.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <sstream>
+#include <tuple>
 
 #include "smtp/wire/base64.h"
 
@@ -151,6 +153,23 @@ Result<std::string> DkimKey::record() const {
   const Bio bio(BIO_new(BIO_s_mem()), &BIO_free);
   if (i2d_PUBKEY_bio(bio.get(), key_.get()) != 1) return crypto_error("encoding a public key");
   return "v=DKIM1; k=rsa; p=" + base64_encode(octets_of(bio.get()));
+}
+
+std::vector<DkimKeyFile> find_dkim_keys(const std::filesystem::path& key_dir) {
+  namespace fs = std::filesystem;
+  std::vector<DkimKeyFile> found;
+  std::error_code code;
+  for (fs::directory_iterator domain(key_dir, code), end; !code && domain != end; domain.increment(code)) {
+    std::error_code inner;
+    for (fs::directory_iterator file(domain->path(), inner); !inner && file != end; file.increment(inner)) {
+      if (file->path().extension() == ".pem")
+        found.push_back({domain->path().filename().string(), file->path().stem().string()});
+    }
+  }
+  std::sort(found.begin(), found.end(), [](const DkimKeyFile& a, const DkimKeyFile& b) {
+    return std::tie(a.domain, a.selector) < std::tie(b.domain, b.selector);
+  });
+  return found;
 }
 
 std::filesystem::path dkim_key_path(const std::filesystem::path& key_dir, const std::string& domain,

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "config/settings.h"
 #include "smtp/base/result.h"
@@ -52,6 +53,13 @@ class DkimKey {
   std::shared_ptr<evp_pkey_st> key_;
   DkimAlgorithm algorithm_;
 };
+
+// A key file below key_dir.
+struct DkimKeyFile {
+  std::string domain, selector;
+};
+// By domain, then selector; empty when the directory is not there.
+std::vector<DkimKeyFile> find_dkim_keys(const std::filesystem::path& key_dir);
 
 std::filesystem::path dkim_key_path(const std::filesystem::path& key_dir, const std::string& domain,
                                     const std::string& selector);

@@ -28,6 +28,11 @@ bool contains(std::string_view text, std::string_view part) {
   return part.empty() || std::search(text.begin(), text.end(), part.begin(), part.end(), equal) != text.end();
 }
 
+// Of the states that are asked for?
+bool wanted(const QueueFilter& filter, RecipientState state) {
+  return filter.state ? state == *filter.state : filter.remembered || !has_ended(state);
+}
+
 }  // namespace
 
 Result<void> SqliteReader::open() {
@@ -49,8 +54,11 @@ Result<void> SqliteReader::open() {
       {&body_, "SELECT length, sum, file, data FROM content WHERE first=?1"},
       {&of_message_, "SELECT first, total FROM message WHERE id=?1"},
       {&rows_,
-       "SELECT id, message, address, state, attempts, next_attempt, reason, flags FROM recipient "
+       "SELECT id, message, address, state, attempts, next_attempt, reason, flags, mx, ended FROM recipient "
        "WHERE id BETWEEN ?1 AND ?2 ORDER BY id"},
+      {&rows_down_,
+       "SELECT id, message, address, state, attempts, next_attempt, reason, flags, mx, ended FROM recipient "
+       "WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC"},
       {&contents_,
        "SELECT first, message FROM content WHERE first>=coalesce((SELECT max(first) FROM content WHERE "
        "first<=?1), 0) "
@@ -312,16 +320,28 @@ Result<std::vector<RecipientId>> SqliteReader::recipients_of(QueueId id) {
   return recipients;
 }
 
-bool SqliteReader::matches(const QueueFilter& filter, const QueueRow& row) const {
-  if (filter.state ? row.state != *filter.state : has_ended(row.state)) return false;
+Result<bool> SqliteReader::matches(const QueueFilter& filter, const QueueRow& row) {
   if (filter.id && row.meta->id != *filter.id) return false;
   if (filter.accepted_before && row.meta->accepted >= *filter.accepted_before) return false;
-  if (!filter.domain.empty()) {
-    const auto at = row.to.rfind('@');
-    if (at == std::string::npos || std::string_view(row.to).substr(at + 1) != filter.domain) return false;
+  if (filter.accepted_since && row.meta->accepted < *filter.accepted_since) return false;
+  if (!filter.domain.empty() && row.address.domain() != filter.domain) return false;
+  if (!filter.user.empty() && row.meta->user != filter.user) return false;
+  if (!contains(row.to, filter.to) || !contains(row.meta->reverse_path.text(), filter.from)) return false;
+  if (contains(row.reason, filter.error)) return true;
+  if (!filter.remembered) return false;
+  return history_holds(row.meta->id, filter.error);
+}
+
+Result<bool> SqliteReader::history_holds(QueueId id, std::string_view text) {
+  history_.bind_blob(1, as_octets(id));
+  while (true) {
+    auto row = history_.step();
+    if (!row) return store_error(row.error());
+    if (!*row) return false;
+    if (!contains(history_.text(2), text)) continue;
+    history_.reset();
+    return true;
   }
-  return contains(row.to, filter.to) && contains(row.meta->reverse_path.text(), filter.from) &&
-         contains(row.meta->user, filter.user) && contains(row.reason, filter.error);
 }
 
 Result<std::vector<QueueRow>> SqliteReader::list(const QueueFilter& filter, SteadyTime steady) {
@@ -332,11 +352,18 @@ Result<std::vector<QueueRow>> SqliteReader::list(const QueueFilter& filter, Stea
       auto recipients = recipients_of(*filter.id);
       if (!recipients) return recipients.error();
       if (recipients->empty()) return {};
+      if (filter.newest_first) {
+        const auto before = filter.after == 0 ? recipients->back() : filter.after - 1;
+        return list_rows(recipients->front(), std::min(before, recipients->back()), filter, steady, rows);
+      }
       return list_rows(std::max(recipients->front(), filter.after + 1), recipients->back(), filter, steady,
                        rows);
     }
-    if (filter.state && has_ended(*filter.state))
-      return list_rows(filter.after + 1, RecipientId{1} << 62, filter, steady, rows);
+    const RecipientId last = RecipientId{1} << 62;
+    if (filter.newest_first)
+      return list_rows(1, filter.after == 0 ? last : filter.after - 1, filter, steady, rows);
+    if (filter.state ? has_ended(*filter.state) : filter.remembered)
+      return list_rows(filter.after + 1, last, filter, steady, rows);
     // Messages that have not ended are those with content: the history need not be walked through.
     contents_.bind(1, static_cast<std::int64_t>(filter.after));
     Result<void> result;
@@ -363,19 +390,20 @@ Result<std::vector<QueueRow>> SqliteReader::list(const QueueFilter& filter, Stea
 
 Result<void> SqliteReader::list_rows(RecipientId from, RecipientId to, const QueueFilter& filter,
                                      SteadyTime steady, std::vector<QueueRow>& rows) {
-  rows_.bind(1, static_cast<std::int64_t>(from)).bind(2, static_cast<std::int64_t>(to));
+  SqliteStatement& found_rows = filter.newest_first ? rows_down_ : rows_;
+  found_rows.bind(1, static_cast<std::int64_t>(from)).bind(2, static_cast<std::int64_t>(to));
   std::string last_message;
   std::shared_ptr<const MessageMeta> last_meta;
   while (rows.size() < filter.limit) {
-    auto found = rows_.step();
+    auto found = found_rows.step();
     if (!found) return store_error(found.error());
     if (!*found) return {};
     QueueRow row;
-    row.recipient = static_cast<RecipientId>(rows_.integer(0));
-    row.state = static_cast<RecipientState>(rows_.integer(3));
-    if (filter.state ? row.state != *filter.state : has_ended(row.state)) continue;
-    if (last_message != rows_.blob(1) || !last_meta) {
-      last_message = rows_.blob(1);
+    row.recipient = static_cast<RecipientId>(found_rows.integer(0));
+    row.state = static_cast<RecipientState>(found_rows.integer(3));
+    if (!wanted(filter, row.state)) continue;
+    if (last_message != found_rows.blob(1) || !last_meta) {
+      last_message = found_rows.blob(1);
       auto decoded = meta(last_message);
       if (!decoded) {
         auto bare = std::make_shared<MessageMeta>();  // damaged: still listed, by its id
@@ -386,16 +414,27 @@ Result<void> SqliteReader::list_rows(RecipientId from, RecipientId to, const Que
       }
     }
     row.meta = last_meta;
-    const auto address = decode_recipient(rows_.blob(2));
-    row.to = address ? address->address.text() : "(damaged)";
-    row.attempts = static_cast<unsigned>(rows_.integer(4));
-    row.next_attempt = from_micros(rows_.integer(5));
-    row.reason = rows_.text(6);
-    row.policy = (rows_.integer(7) & kFlagPolicy) != 0;
+    auto recipient = decode_recipient(found_rows.blob(2));
+    row.to = recipient ? recipient->address.text() : "(damaged)";
+    if (recipient) {
+      row.address = std::move(recipient->address);
+      row.dsn = std::move(recipient->dsn);
+    }
+    row.attempts = static_cast<unsigned>(found_rows.integer(4));
+    row.next_attempt = from_micros(found_rows.integer(5));
+    row.reason = found_rows.text(6);
+    row.policy = (found_rows.integer(7) & kFlagPolicy) != 0;
     row.in_hand = row.state == RecipientState::queued && leases_.in_hand(row.recipient, steady);
-    if (matches(filter, row)) rows.push_back(std::move(row));
+    row.mx = found_rows.text(8);
+    if (has_ended(row.state) && !found_rows.is_null(9)) row.ended = from_micros(found_rows.integer(9));
+    auto match = matches(filter, row);
+    if (!match) {
+      found_rows.reset();
+      return match.error();
+    }
+    if (*match) rows.push_back(std::move(row));
   }
-  rows_.reset();
+  found_rows.reset();
   return {};
 }
 

@@ -61,7 +61,8 @@ class SqliteReader {
                             std::string& domain);
   struct Body;
   Result<Body> body(std::int64_t row);
-  bool matches(const QueueFilter& filter, const QueueRow& row) const;
+  Result<bool> matches(const QueueFilter& filter, const QueueRow& row);
+  Result<bool> history_holds(QueueId id, std::string_view text);
   Result<void> list_rows(RecipientId from, RecipientId to, const QueueFilter& filter, SteadyTime steady,
                          std::vector<QueueRow>& rows);
 
@@ -69,7 +70,7 @@ class SqliteReader {
   LeaseTable& leases_;
   DueIndex& due_;
   SqliteStatement begin_, end_, probe_, candidates_, claimed_, meta_, content_, body_, of_message_, rows_,
-      contents_, history_, oldest_;
+      rows_down_, contents_, history_, oldest_;
 };
 
 }  // namespace holdfast

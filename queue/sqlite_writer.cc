@@ -157,7 +157,7 @@ Result<ApplyResult> SqliteWriter::apply(Batch& batch, WallTime now, SteadyTime s
       return store_error(done.error());
   for (const auto& item : batch.changes)
     for (const RecipientId id : item.recipients)
-      if (auto done = change(id, item.what, now, steady, effects); !done) return store_error(done.error());
+      if (auto done = change(id, item, now, steady, effects); !done) return store_error(done.error());
   for (const auto& item : batch.history)
     if (auto done = add_history(item); !done) return store_error(done.error());
   if (auto done = end_messages(now, effects); !done) return store_error(done.error());
@@ -378,17 +378,20 @@ Result<void> SqliteWriter::defer(Defer& defer, bool taken, WriteEffects& effects
   return update.run();
 }
 
-Result<void> SqliteWriter::change(RecipientId id, OperatorChange::What what, WallTime now, SteadyTime steady,
-                                  WriteEffects& effects) {
+Result<void> SqliteWriter::change(RecipientId id, const OperatorChange& change, WallTime now,
+                                  SteadyTime steady, WriteEffects& effects) {
   auto found = load(id);
   if (!found) return found.error();
-  if (!*found || has_ended((*found)->state)) return {};
+  if (!*found || has_ended((*found)->state)) {
+    if (change.what != OperatorChange::What::bounce) return {};
+    return Error(StoreError::rejected, "a recipient to be bounced has ended");
+  }
   const RecipientRow& row = **found;
   auto seize = [&] {
     leases_.seize(id);
     effects.marked.push_back(id);
   };
-  switch (what) {
+  switch (change.what) {
     case OperatorChange::What::hold:
       if (row.state != RecipientState::queued) return {};
       seize();
@@ -404,6 +407,11 @@ Result<void> SqliteWriter::change(RecipientId id, OperatorChange::What what, Wal
     case OperatorChange::What::remove:
       seize();
       return end(id, row, RecipientState::removed, "removed by the operator", "", now);
+    case OperatorChange::What::bounce:
+      if (!leases_.seize_waiting(id, steady))
+        return Error(StoreError::rejected, "a recipient to be bounced is in hand");
+      effects.marked.push_back(id);
+      return end(id, row, RecipientState::bounced, change.reason, "", now);
   }
   return {};
 }

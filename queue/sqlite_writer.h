@@ -78,7 +78,7 @@ class SqliteWriter {
   Result<void> complete(Complete& complete, bool taken, WallTime now, WriteEffects& effects,
                         ApplyResult& result);
   Result<void> defer(Defer& defer, bool taken, WriteEffects& effects, ApplyResult& result);
-  Result<void> change(RecipientId id, OperatorChange::What what, WallTime now, SteadyTime steady,
+  Result<void> change(RecipientId id, const OperatorChange& change, WallTime now, SteadyTime steady,
                       WriteEffects& effects);
   Result<std::optional<RecipientRow>> load(RecipientId id);
   Result<void> end(RecipientId id, const RecipientRow& row, RecipientState state, std::string_view reason,

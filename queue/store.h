@@ -157,9 +157,12 @@ struct HistoryEntry {
 
 // hold: queued to held. release: held to queued, due now. retry: queued ones become due now; those in hand
 // are being tried already and stay so. remove: ends them. Recipients that have ended are left alone.
+// bounce: ends them as bounced, for `reason`, all or none: when one has ended or is in hand, the batch is
+// rejected, so that the notification in it never tells of a failure that did not happen.
 struct OperatorChange {
-  enum class What { hold, release, remove, retry } what = What::hold;
+  enum class What { hold, release, remove, retry, bounce } what = What::hold;
   std::vector<RecipientId> recipients;
+  std::string reason{};  // bounce; sanitised
 };
 
 struct Batch {
@@ -196,13 +199,18 @@ struct Due {
 };
 
 struct QueueFilter {
-  std::string to, from, user, error;  // substrings, case-insensitive; "" = any
-  std::string domain;                 // exact recipient domain
+  std::string to, from, error;  // substrings, case-insensitive; "" = any
+  std::string user;             // exact; "" = any
+  std::string domain;           // exact recipient domain; "" = any
   std::optional<QueueId> id;
-  std::optional<WallTime> accepted_before;
+  std::optional<WallTime> accepted_before, accepted_since;
   std::optional<RecipientState> state;  // nullopt: all that are in the queue (queued, held, damaged)
+  // Without `state`: also those that have ended, as far as the history reaches. `error` is then looked for in
+  // all that was said about the message, not in the last reason alone.
+  bool remembered = false;
+  bool newest_first = false;
   std::size_t limit = 1000;
-  RecipientId after = 0;  // for paging
+  RecipientId after = 0;  // for paging: the last one of the page before
 };
 
 struct QueueRow {
@@ -215,6 +223,10 @@ struct QueueRow {
   WallTime next_attempt{};
   std::string reason;
   bool policy = false;
+  Mailbox address;  // empty when the row is damaged
+  RecipientDsn dsn;
+  std::string mx;                 // that took or refused it for good
+  std::optional<WallTime> ended;  // has_ended(state)
 };
 
 struct StoreStats {

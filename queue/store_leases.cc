@@ -18,6 +18,17 @@ bool LeaseTable::leave(RecipientId id, ClaimToken token) {
 
 void LeaseTable::seize(RecipientId id) {
   const std::lock_guard lock(mutex_);
+  seize_locked(id);
+}
+
+bool LeaseTable::seize_waiting(RecipientId id, SteadyTime now) {
+  const std::lock_guard lock(mutex_);
+  if (held_by_somebody(id, now)) return false;
+  seize_locked(id);
+  return true;
+}
+
+void LeaseTable::seize_locked(RecipientId id) {
   const auto [entry, fresh] = entries_.try_emplace(id);
   if (fresh) entry->second.was_held = false;
   if (entry->second.state == State::settled) entry->second.was_held = false;
@@ -128,6 +139,10 @@ bool LeaseTable::renew(ClaimToken token, SteadyTime until) {
 
 bool LeaseTable::in_hand(RecipientId id, SteadyTime now) const {
   const std::lock_guard lock(mutex_);
+  return held_by_somebody(id, now);
+}
+
+bool LeaseTable::held_by_somebody(RecipientId id, SteadyTime now) const {
   const auto entry = entries_.find(id);
   if (entry == entries_.end()) return false;
   if (entry->second.state != State::held) return entry->second.state != State::settled;

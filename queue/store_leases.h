@@ -27,8 +27,9 @@ class LeaseTable {
   ClaimToken new_token();
 
   // The writer's side, before its commit.
-  bool leave(RecipientId id, ClaimToken token);  // a completion or deferral; false: the token is stale
-  void seize(RecipientId id);                    // the operator takes it from whoever holds it
+  bool leave(RecipientId id, ClaimToken token);        // a completion or deferral; false: the token is stale
+  void seize(RecipientId id);                          // the operator takes it from whoever holds it
+  bool seize_waiting(RecipientId id, SteadyTime now);  // the same, but false when somebody holds it
   void add(RecipientId id, ClaimToken token, const std::string& domain,
            SteadyTime until);  // fresh and claimed
   // The writer's side, after its commit or rollback.
@@ -63,6 +64,8 @@ class LeaseTable {
     bool told = false;  // expired() named it
   };
   void insert(RecipientId id, ClaimToken token, const std::string& domain, SteadyTime until);
+  void seize_locked(RecipientId id);
+  bool held_by_somebody(RecipientId id, SteadyTime now) const;
   void forget_token(std::uint64_t token);
   void erase(std::unordered_map<RecipientId, Entry>::iterator entry);
 

@@ -66,6 +66,16 @@ Result<void> MemoryStore::check(const Batch& batch) const {
     if (shared == messages_.end() || shared->second.live == 0)
       return Error(StoreError::not_found, "body of " + accept.body_of->text());
   }
+  for (const auto& item : batch.changes) {
+    if (item.what != OperatorChange::What::bounce) continue;
+    for (const RecipientId id : item.recipients) {
+      const auto found = recipients_.find(id);
+      if (found == recipients_.end() || has_ended(found->second.state))
+        return Error(StoreError::rejected, "a recipient to be bounced has ended");
+      if (found->second.state == RecipientState::queued && in_hand(found->second))
+        return Error(StoreError::rejected, "a recipient to be bounced is in hand");
+    }
+  }
   return Result<void>();
 }
 
@@ -101,8 +111,10 @@ Result<ApplyResult> MemoryStore::apply_now(Batch& batch) {
     return good ? &found->second : nullptr;
   };
   for (auto& item : batch.complete)
-    if (Recipient* recipient = held(item.recipient, item.token))
+    if (Recipient* recipient = held(item.recipient, item.token)) {
+      recipient->mx = std::move(item.mx);
       end(item.recipient, *recipient, item.state, std::move(item.reply));
+    }
   for (auto& item : batch.defer) {
     Recipient* recipient = held(item.recipient, item.token);
     if (recipient == nullptr) continue;
@@ -114,7 +126,7 @@ Result<ApplyResult> MemoryStore::apply_now(Batch& batch) {
     recipient->policy = item.policy;
   }
   for (const auto& item : batch.changes)
-    for (const RecipientId id : item.recipients) change(id, item.what);
+    for (const RecipientId id : item.recipients) change(id, item);
   for (auto& item : batch.history) history_[item.message].push_back(std::move(item));
   ++applied_;
   return result;
@@ -180,6 +192,7 @@ void MemoryStore::end(RecipientId id, Recipient& recipient, RecipientState state
   recipient.token = {};
   recipient.reason = std::move(reason);
   if (!has_ended(state)) return;
+  recipient.ended = timeline_.now();
   auto of_domain = by_domain_.find(recipient.address.domain());
   of_domain->second.erase(id);
   if (of_domain->second.empty()) by_domain_.erase(of_domain);
@@ -191,11 +204,11 @@ void MemoryStore::end(RecipientId id, Recipient& recipient, RecipientState state
   }
 }
 
-void MemoryStore::change(RecipientId id, OperatorChange::What what) {
+void MemoryStore::change(RecipientId id, const OperatorChange& change) {
   const auto found = recipients_.find(id);
   if (found == recipients_.end() || has_ended(found->second.state)) return;
   Recipient& recipient = found->second;
-  switch (what) {
+  switch (change.what) {
     case OperatorChange::What::hold:
       if (recipient.state != RecipientState::queued) return;
       recipient.state = RecipientState::held;
@@ -213,6 +226,7 @@ void MemoryStore::change(RecipientId id, OperatorChange::What what) {
     case OperatorChange::What::remove:
       end(id, recipient, RecipientState::removed, "removed by the operator");
       return;
+    case OperatorChange::What::bounce: end(id, recipient, RecipientState::bounced, change.reason); return;
   }
 }
 
@@ -310,22 +324,51 @@ asio::awaitable<Result<std::string>> MemoryStore::read_header(QueueId id) {
   co_return *all;
 }
 
+bool MemoryStore::history_holds(QueueId id, std::string_view text) const {
+  const auto found = history_.find(id);
+  return found != history_.end() &&
+         std::any_of(found->second.begin(), found->second.end(),
+                     [&](const HistoryEntry& entry) { return contains(entry.detail, text); });
+}
+
 asio::awaitable<Result<std::vector<QueueRow>>> MemoryStore::list(QueueFilter filter) {
   const std::lock_guard lock(mutex_);
+  std::vector<RecipientId> order;
+  for (const auto& [id, recipient] : recipients_) order.push_back(id);
+  if (filter.newest_first) std::reverse(order.begin(), order.end());
   std::vector<QueueRow> rows;
-  for (auto at = recipients_.upper_bound(filter.after); at != recipients_.end() && rows.size() < filter.limit;
-       ++at) {
-    const auto& [id, recipient] = *at;
+  for (const RecipientId id : order) {
+    if (rows.size() == filter.limit) break;
+    if (filter.after != 0 && (filter.newest_first ? id >= filter.after : id <= filter.after)) continue;
+    const Recipient& recipient = recipients_.at(id);
     const auto& meta = messages_.at(recipient.message).meta;
-    if (filter.state ? recipient.state != *filter.state : has_ended(recipient.state)) continue;
-    if (filter.id && recipient.message != *filter.id) continue;
+    const bool wanted =
+        filter.state ? recipient.state == *filter.state : filter.remembered || !has_ended(recipient.state);
+    if (!wanted || (filter.id && recipient.message != *filter.id)) continue;
     if (!filter.domain.empty() && recipient.address.domain() != filter.domain) continue;
     if (filter.accepted_before && meta->accepted >= *filter.accepted_before) continue;
+    if (filter.accepted_since && meta->accepted < *filter.accepted_since) continue;
     if (!contains(recipient.address.text(), filter.to) || !contains(meta->reverse_path.text(), filter.from))
       continue;
-    if (!contains(meta->user, filter.user) || !contains(recipient.reason, filter.error)) continue;
-    rows.push_back({id, meta, recipient.address.text(), recipient.state, in_hand(recipient),
-                    recipient.attempts, recipient.next_attempt, recipient.reason, recipient.policy});
+    if (!filter.user.empty() && meta->user != filter.user) continue;
+    if (!contains(recipient.reason, filter.error) &&
+        !(filter.remembered && history_holds(meta->id, filter.error)))
+      continue;
+    QueueRow row;
+    row.recipient = id;
+    row.meta = meta;
+    row.to = recipient.address.text();
+    row.state = recipient.state;
+    row.in_hand = in_hand(recipient);
+    row.attempts = recipient.attempts;
+    row.next_attempt = recipient.next_attempt;
+    row.reason = recipient.reason;
+    row.policy = recipient.policy;
+    row.address = recipient.address;
+    row.dsn = recipient.dsn;
+    row.mx = recipient.mx;
+    row.ended = recipient.ended;
+    rows.push_back(std::move(row));
   }
   co_return rows;
 }

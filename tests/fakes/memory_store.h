@@ -61,7 +61,8 @@ class MemoryStore final : public Store, public Quota {
     unsigned attempts = 0;
     bool delay_notice_sent = false;
     bool policy = false;
-    std::string reason;
+    std::string reason, mx;
+    std::optional<WallTime> ended;
     ClaimToken token;  // 0: in nobody's hand
     SteadyTime leased_until{};
   };
@@ -70,9 +71,10 @@ class MemoryStore final : public Store, public Quota {
   Result<void> check(const Batch& batch) const;
   Accepted accept(Accept& accept);
   bool in_hand(const Recipient& recipient) const;
+  bool history_holds(QueueId id, std::string_view text) const;
   bool claimable(const Recipient& recipient, WallTime now) const;
   void end(RecipientId id, Recipient& recipient, RecipientState state, std::string reason);
-  void change(RecipientId id, OperatorChange::What what);
+  void change(RecipientId id, const OperatorChange& change);
   ClaimedRecipient claimed(RecipientId id, const Recipient& recipient) const;
 
   Timeline timeline_;

@@ -5,6 +5,7 @@
 
 #include "queue/dkim_canonical.h"
 #include "queue/dkim_notification.h"
+#include "queue/dkim_record.h"
 #include "queue/dkim_signer.h"
 #include "smtp/wire/base64.h"
 #include "tests/fakes/fake_clock.h"
@@ -77,6 +78,81 @@ TEST(DkimKey, MakesTheSignatureOfRfc8463) {
             "Fa3bT3FY5OsU7ZbnKELq+eXdp1Q1Dw==");
 }
 
+constexpr const char* kRsaPem =
+    "-----BEGIN RSA PRIVATE KEY-----\n"
+    "MIICXQIBAAKBgQDkHlOQoBTzWRiGs5V6NpP3idY6Wk08a5qhdR6wy5bdOKb2jLQi\n"
+    "Y/J16JYi0Qvx/byYzCNb3W91y3FutACDfzwQ/BC/e/8uBsCR+yz1Lxj+PL6lHvqM\n"
+    "KrM3rG4hstT5QjvHO9PzoxZyVYLzBfO2EeC3Ip3G+2kryOTIKT+l/K4w3QIDAQAB\n"
+    "AoGAH0cxOhFZDgzXWhDhnAJDw5s4roOXN4OhjiXa8W7Y3rhX3FJqmJSPuC8N9vQm\n"
+    "6SVbaLAE4SG5mLMueHlh4KXffEpuLEiNp9Ss3O4YfLiQpbRqE7Tm5SxKjvvQoZZe\n"
+    "zHorimOaChRL2it47iuWxzxSiRMv4c+j70GiWdxXnxe4UoECQQDzJB/0U58W7RZy\n"
+    "6enGVj2kWF732CoWFZWzi1FicudrBFoy63QwcowpoCazKtvZGMNlPWnC7x/6o8Gc\n"
+    "uSe0ga2xAkEA8C7PipPm1/1fTRQvj1o/dDmZp243044ZNyxjg+/OPN0oWCbXIGxy\n"
+    "WvmZbXriOWoSALJTjExEgraHEgnXssuk7QJBALl5ICsYMu6hMxO73gnfNayNgPxd\n"
+    "WFV6Z7ULnKyV7HSVYF0hgYOHjeYe9gaMtiJYoo0zGN+L3AAtNP9huqkWlzECQE1a\n"
+    "licIeVlo1e+qJ6Mgqr0Q7Aa7falZ448ccbSFYEPD6oFxiOl9Y9se9iYHZKKfIcst\n"
+    "o7DUw1/hz2Ck4N5JrgUCQQCyKveNvjzkkd8HjYs0SwM0fPjK16//5qDZ2UiDGnOe\n"
+    "uEzxBDAr518Z8VFbR41in3W4Y3yCDgQlLlcETrS+zYcL\n"
+    "-----END RSA PRIVATE KEY-----\n";
+
+// RFC 8463 appendix A signs the same message with the RSA key of RFC 6376 appendix C; RSASSA-PKCS1-v1_5 is
+// deterministic too.
+TEST(DkimKey, MakesTheRsaSignatureOfRfc8463WithTheKeyOfRfc6376) {
+  const auto key = DkimKey::from_pem(kRsaPem);
+  ASSERT_TRUE(key) << key.error().text();
+  EXPECT_EQ(
+      key->record().value(),
+      "v=DKIM1; k=rsa; p="
+      "MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDkHlOQoBTzWRiGs5V6NpP3idY6Wk08a5qhdR6wy5bdOKb2jLQiY/"
+      "J16JYi0Qvx/byYzCNb3W91y3FutACDfzwQ/BC/e/8uBsCR+yz1Lxj+PL6lHvqMKrM3rG4hstT5QjvHO9PzoxZyVYLzBfO2EeC3"
+      "Ip3G+2kryOTIKT+l/K4w3QIDAQAB");
+  const auto fields = parse_header(kRfc8463Header).value();
+  std::string input;
+  for (const char* name : {"From", "To", "Subject", "Date", "Message-ID"})
+    input += relaxed_field(find_field(fields, name)->raw) + "\r\n";
+  input += relaxed_field(
+      "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed;\r\n"
+      " d=football.example.com; i=@football.example.com;\r\n"
+      " q=dns/txt; s=test; t=1528637909; h=from : to : subject :\r\n"
+      " date : message-id : from : subject : date;\r\n"
+      " bh=2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=;\r\n"
+      " b=");
+  EXPECT_EQ(base64_encode(key->sign(input).value()),
+            "F45dVWDfMbQDGHJFlXUNB2HKfbCeLRyhDXgFpEL8GwpsRe0IeIixNTe3"
+            "DhCVlUrSjV4BwcVcOF6+FF3Zo9Rpo1tFOeS9mPYQTnGdaSGsgeefOsk2Jz"
+            "dA+L10TeYt9BgDfQNZtKdN1WO//KgIqXP7OdEFE4LjFYNcUxZQ4FADY+8=");
+}
+
+DkimRecordFinding::State compared(std::vector<std::string> txt) {
+  return compare_dkim_record(txt, "v=DKIM1; k=rsa; p=AAAABBBB").state;
+}
+
+TEST(DkimRecord, AgreesHoweverItIsWritten) {
+  using State = DkimRecordFinding::State;
+  for (const char* text : {"v=DKIM1; k=rsa; p=AAAABBBB", "v=DKIM1;p=AAAABBBB;", "p=AAAABBBB",
+                           "v = DKIM1 ; p = AAAA BBBB ; t=s", "v=DKIM1; h=sha1:sha256; s=email; p=AAAABBBB"})
+    EXPECT_EQ(compared({text}), State::good) << text;
+  EXPECT_EQ(compared({"v=spf1 -all", "v=DKIM1; p=AAAABBBB"}), State::good);
+}
+
+TEST(DkimRecord, SaysWhatIsWrong) {
+  using State = DkimRecordFinding::State;
+  EXPECT_EQ(compared({}), State::missing);
+  EXPECT_EQ(compared({"v=spf1 -all"}), State::missing);
+  EXPECT_EQ(compared({"v=DKIM1; p=AAAABBBB", "v=DKIM1; p=CCCC"}), State::several);
+  EXPECT_EQ(compared({"v=DKIM1; k=rsa"}), State::malformed);
+  EXPECT_EQ(compared({"v=DKIM1; p=AAAABBBB; p=AAAABBBB"}), State::malformed);
+  EXPECT_EQ(compared({"p=AAAABBBB; v=DKIM1"}), State::malformed);
+  EXPECT_EQ(compared({"v=DKIM1; p="}), State::revoked);
+  EXPECT_EQ(compared({"v=DKIM1; p=AAAABBB"}), State::different);
+  EXPECT_EQ(compared({"v=DKIM1; k=ed25519; p=AAAABBBB"}), State::different);
+  EXPECT_EQ(compared({"v=DKIM1; h=sha1; p=AAAABBBB"}), State::unusable);
+  EXPECT_EQ(compared({"v=DKIM1; s=other; p=AAAABBBB"}), State::unusable);
+  const auto testing = compare_dkim_record({"v=DKIM1; t=y:s; p=AAAABBBB"}, "v=DKIM1; p=AAAABBBB");
+  EXPECT_EQ(testing.state, State::good);
+  EXPECT_TRUE(testing.testing);
+}
+
 TEST(DkimKey, IsKeptInAFileOfItsOwn) {
   const TemporaryDirectory directory;
   const auto path = dkim_key_path(directory.path(), "one.example", "s1");
@@ -92,6 +168,10 @@ TEST(DkimKey, IsKeptInAFileOfItsOwn) {
     EXPECT_EQ(loaded.algorithm(), algorithm);
     EXPECT_EQ(loaded.record().value(), key.record().value());
   }
+  const auto files = find_dkim_keys(directory.path());
+  ASSERT_EQ(files.size(), 1u);
+  EXPECT_EQ(files[0].domain, "one.example");
+  EXPECT_EQ(files[0].selector, "s1");
   std::ofstream(path) << "nonsense";
   EXPECT_TRUE(DkimKey::load(path).error().is(DkimError::bad_key));
 }

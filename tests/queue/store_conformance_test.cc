@@ -109,7 +109,7 @@ Result<ApplyResult> StoreTest::defer(const Claim& claim, WallTime next) {
 
 Result<ApplyResult> StoreTest::change(OperatorChange::What what, std::vector<RecipientId> recipients) {
   Batch batch;
-  batch.changes.push_back({what, std::move(recipients)});
+  batch.changes.push_back({what, std::move(recipients), ""});
   return apply(std::move(batch));
 }
 
@@ -721,6 +721,93 @@ TEST_P(StoreConformance, ListsByEveryFilter) {
   EXPECT_EQ(count([](QueueFilter& f) { f.state = RecipientState::held; }), 0u);
   EXPECT_EQ(count([](QueueFilter& f) { f.limit = 2; }), 2u);
   EXPECT_EQ(count([](QueueFilter& f) { f.error = "4.7.1"; }), 0u);
+}
+
+TEST_P(StoreConformance, AUserIsFoundByTheWholeName) {
+  Accept other = t_.message({"a@one.example"});
+  other.meta.user = "app2";
+  ASSERT_TRUE(t_.accept(std::move(other)));
+  ASSERT_TRUE(t_.accept(t_.message({"b@one.example"})));
+  QueueFilter filter;
+  filter.user = "app";
+  const auto rows = t_.list(filter);
+  ASSERT_THAT(rows, SizeIs(1));
+  EXPECT_EQ(rows[0].to, "b@one.example");
+}
+
+TEST_P(StoreConformance, RemembersWhatHasEndedTheNewestFirst) {
+  const auto first = t_.accept(t_.message({"a@one.example"})).value().id;
+  engine_->clock().advance(1h);
+  Accept second = t_.message({"b@two.example"});
+  second.recipients[0].dsn.notify = kNotifySuccess;
+  second.recipients[0].dsn.original_recipient = "rfc822;b@two.example";
+  ASSERT_TRUE(t_.accept(std::move(second)));
+  Batch told;
+  told.history.push_back({first, t_.now(), "deferred", R"({"reply":"450 4.2.0 Greylisted"})"});
+  ASSERT_TRUE(t_.apply(std::move(told)));
+  ASSERT_TRUE(t_.complete(t_.claim({"one.example"}).at(0)));
+
+  EXPECT_THAT(t_.list(), SizeIs(1)) << "the queue itself holds what has not ended";
+  QueueFilter filter;
+  filter.remembered = true;
+  filter.newest_first = true;
+  auto rows = t_.list(filter);
+  ASSERT_THAT(rows, SizeIs(2));
+  EXPECT_EQ(rows[0].to, "b@two.example");
+  EXPECT_EQ(rows[0].dsn.notify, kNotifySuccess);
+  EXPECT_EQ(rows[0].dsn.original_recipient, "rfc822;b@two.example");
+  EXPECT_EQ(rows[0].ended, std::nullopt);
+  EXPECT_EQ(rows[1].state, RecipientState::delivered);
+  EXPECT_EQ(rows[1].mx, "mx.example [192.0.2.1]");
+  EXPECT_EQ(rows[1].address, mailbox("a@one.example"));
+  EXPECT_EQ(rows[1].ended, t_.now());
+
+  filter.limit = 1;
+  filter.after = rows[0].recipient;
+  EXPECT_EQ(t_.list(filter).at(0).to, "a@one.example") << "pages go down";
+  filter = {};
+  filter.remembered = true;
+  filter.error = "greylisted";
+  EXPECT_THAT(t_.list(filter), SizeIs(1)) << "an error that is not the last word is found too";
+  filter.error.clear();
+  filter.accepted_since = t_.now() - 30min;
+  EXPECT_THAT(t_.list(filter), SizeIs(1));
+  filter = {};
+  filter.id = first;
+  EXPECT_THAT(t_.list(filter), IsEmpty());
+  filter.remembered = true;
+  EXPECT_THAT(t_.list(filter), SizeIs(1));
+  filter.newest_first = true;
+  EXPECT_THAT(t_.list(filter), SizeIs(1));
+}
+
+TEST_P(StoreConformance, AnOperatorsBounceEndsAllOfItsRecipientsOrNone) {
+  ASSERT_TRUE(t_.accept(t_.message({"a@one.example", "b@two.example"})));
+  const auto rows = t_.list();
+  const Claim held = t_.claim({"two.example"}).at(0);
+  auto bounce = [&](std::vector<RecipientId> ids) {
+    Batch batch;
+    batch.accept.push_back(t_.message({"sender@source.example"}));
+    batch.changes.push_back({OperatorChange::What::bounce, std::move(ids), "given up"});
+    return t_.apply(std::move(batch));
+  };
+  EXPECT_TRUE(bounce({rows[0].recipient, rows[1].recipient}).error().is(StoreError::rejected));
+  EXPECT_THAT(t_.list(), SizeIs(2)) << "neither the end nor the notification of a rejected batch is kept";
+  ASSERT_TRUE(bounce({rows[0].recipient}));
+  QueueFilter bounced;
+  bounced.state = RecipientState::bounced;
+  EXPECT_EQ(t_.list(bounced).at(0).reason, "given up");
+  EXPECT_TRUE(bounce({rows[0].recipient}).error().is(StoreError::rejected)) << "it ends once";
+  ASSERT_TRUE(t_.complete(held)) << "the claim that stood in the way is as good as before";
+}
+
+TEST_P(StoreConformance, WhatWasBouncedByTheOperatorIsNotClaimed) {
+  ASSERT_TRUE(t_.accept(t_.message({"a@one.example"})));
+  Batch batch;
+  batch.changes.push_back({OperatorChange::What::bounce, {t_.list().at(0).recipient}, "given up"});
+  ASSERT_TRUE(t_.apply(std::move(batch)));
+  EXPECT_THAT(t_.claim({"one.example"}), IsEmpty());
+  EXPECT_EQ(run_to_end(store().stats()).value().messages, 0u);
 }
 
 TEST_P(StoreConformance, PagesThroughAList) {
