@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The tour that mta/quickstart takes: the relay in the test world, one message to a domain of each kind, and a
+"""The tour that mta/quickstart and docker/demo take: the relay in the test world, one message to a domain of each kind, and a
 table of what became of them. Needs nothing but Python's standard library."""
 import argparse
 import contextlib
@@ -29,7 +29,7 @@ hostname = "relay.test"
 data_dir = "{folder}/data"
 
 [[listener]]
-bind = "127.0.0.1:0"
+bind = "{listen}"
 mode = "submission"
 
 [[user]]
@@ -256,7 +256,7 @@ def tour(arguments, folder, cleanup):
     pathlib.Path(folder, "password").chmod(0o600)
     pathlib.Path(folder, "data").mkdir()
     config = f"{folder}/holdfast.toml"
-    pathlib.Path(config).write_text(CONFIG.format(folder=folder, user=USER) + ready["relay_config"])
+    pathlib.Path(config).write_text(CONFIG.format(folder=folder, user=USER, listen=arguments.listen) + ready["relay_config"])
 
     say("Starting the relay in it, with its queue on disk.")
     relay = Relay(arguments.holdfast, config, f"{folder}/relay.err")
@@ -279,6 +279,7 @@ def main():
     parser.add_argument("--holdfast", required=True, type=os.path.abspath)
     parser.add_argument("--world", required=True, type=os.path.abspath)
     parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--listen", default="127.0.0.1:0", metavar="ADDRESS:PORT", help="where the relay takes mail")
     arguments = parser.parse_args()
     for number in ENDING:
         signal.signal(number, lambda *_: sys.exit(130))  # by way of the clean-up below
