@@ -32,6 +32,8 @@ struct Dial {
   Clock& clock;
   SettingsPtr settings;
   std::shared_ptr<const TlsClientContexts> contexts;
+  std::shared_ptr<const RouteSettings> route;
+  Hop hop;
   std::vector<CheckedMx> mx;
 };
 
@@ -39,8 +41,14 @@ OpenRequest request_for(const Dial& dial, const MxPlan& plan, const IpBytes& ip)
   OpenRequest request;
   request.key.mx = plan.mx.name.text();
   request.key.ip = ip;
-  request.key.port = dial.settings->delivery.port;
+  request.key.port = dial.hop.port;
+  request.key.implicit_tls = dial.hop.implicit_tls;
   request.key.server_name = plan.requirement.server_name.text();
+  if (dial.route) {
+    request.operators_word = true;
+    request.username = dial.route->username;
+    request.password = dial.route->password;
+  }
   request.our_name = dial.settings->hostname;
   for (const SourceSettings& source : dial.settings->sources) {
     const auto from = parse_ip(source.address);
@@ -50,7 +58,7 @@ OpenRequest request_for(const Dial& dial, const MxPlan& plan, const IpBytes& ip)
   }
   request.requirement = plan.requirement;
   // Where nothing asks for the certificate it is looked at all the same; what is watched fails nothing.
-  if (!request.requirement.pkix && !request.requirement.watch_pkix)
+  if (!request.requirement.pkix && !request.requirement.watch_pkix && !plan.mx.name.empty())
     request.requirement.watch_pkix = PkixRequirement{plan.mx.name};
   request.contexts = dial.contexts;
   request.connect_limit = kConnectLimit;
@@ -125,29 +133,6 @@ asio::awaitable<void> dial_all(std::shared_ptr<Dial> dial) {
     if (exception) std::rethrow_exception(exception);
 }
 
-PlanRequest plan_request(const Settings& settings, const DomainName& domain, const MxSet& mx, WallTime now) {
-  PlanRequest request;
-  request.next_hop = domain;
-  request.mx = mx;
-  request.floor = settings.delivery.tls;
-  request.exceptions = settings.exceptions;
-  request.sts_mode = settings.sts.mode;
-  request.dane_mode = settings.dane.mode;
-  request.port = settings.delivery.port;
-  request.ip = settings.delivery.ip;
-  request.now = now;
-  request.fresh = true;
-  return request;
-}
-
-std::vector<DomainName> own_names(const Settings& settings) {
-  std::vector<DomainName> own;
-  if (auto name = DomainName::parse(settings.hostname)) own.push_back(*name);
-  for (const auto& source : settings.sources)
-    if (auto name = DomainName::parse(source.hostname)) own.push_back(*name);
-  return own;
-}
-
 // Is the connection worth less than what the domain publishes? Only an exception or mode observe let it be.
 bool less_than_asked(const MxPlan& plan, const CheckedAddress& address) {
   const TlsEvidence& evidence = address.opened.evidence;
@@ -186,89 +171,138 @@ void judge(CheckedMx& mx) {
   }
 }
 
-// Walks the MX hosts as a delivery does: what it would have met, and the sessions it would have reported.
-std::vector<SessionOutcome> walk(CheckResult& result) {
+// What the walk over all hops found.
+struct Walk {
   std::vector<SessionOutcome> outcomes;
-  const auto add = [&](std::vector<SessionOutcome> more) {
-    std::move(more.begin(), more.end(), std::back_inserter(outcomes));
-  };
-  std::optional<Verdict> best;
-  bool all_unknown = !result.mx.empty();
+  std::optional<Verdict> best;  // why not
+  bool reached = false;
+  bool all_unknown = true;
+};
+
+void count_session(const CheckResult& result, const CheckedHop& hop, const CheckedMx& mx,
+                   const CheckedAddress& address, Walk& walk) {
+  if (!address.opened.is_session || hop.hop.name.empty()) return;
+  SessionFacts facts;
+  facts.at = result.at;
+  facts.report_domain = hop.hop.name;
+  facts.sending_ip = address.opened.local_ip;
+  facts.mx_helo = address.opened.helo;
+  facts.receiving_ip = ip_text(address.ip);
+  facts.failure = address.opened.tls_failure;
+  facts.evidence = address.opened.evidence;
+  facts.sts_fetch_failure = hop.plan.sts_fetch_failure;
+  for (SessionOutcome& outcome : session_outcomes(mx.plan, facts))
+    walk.outcomes.push_back(std::move(outcome));
+}
+
+void keep_better(std::optional<Verdict>& best, Verdict verdict) {
+  if (!best || (verdict.policy && !best->policy)) best = std::move(verdict);
+}
+
+// Walks the MX hosts of a hop as a delivery does: what it would have met, and the sessions it would have
+// reported.
+void walk_hop(CheckResult& result, const CheckedHop& hop, Walk& walk) {
   const TlsClass plain;
-  for (const CheckedMx& mx : result.mx) {
+  for (const CheckedMx& mx : hop.mx) {
     if (mx.plan.usable) continue;
-    add(refused_mx_outcomes(mx.plan, result.domain, result.at));
-    Verdict v = mx_refused(mx.plan, plain);
-    if (!best || (v.policy && !best->policy)) best = std::move(v);
+    if (!hop.hop.name.empty()) {
+      for (SessionOutcome& outcome : refused_mx_outcomes(mx.plan, hop.hop.name, result.at))
+        walk.outcomes.push_back(std::move(outcome));
+    }
+    keep_better(walk.best, mx_refused(mx.plan, plain));
   }
-  for (const CheckedMx& mx : result.mx) {
-    all_unknown = all_unknown && mx.verdict == CheckVerdict::unknown;
+  for (const CheckedMx& mx : hop.mx) {
+    walk.all_unknown = walk.all_unknown && mx.verdict == CheckVerdict::unknown;
     if (!mx.plan.usable) continue;
     for (const CheckedAddress& address : mx.addresses) {
-      if (address.opened.is_session) {
-        SessionFacts facts;
-        facts.at = result.at;
-        facts.report_domain = result.domain;
-        facts.sending_ip = address.opened.local_ip;
-        facts.mx_helo = address.opened.helo;
-        facts.receiving_ip = ip_text(address.ip);
-        facts.failure = address.opened.tls_failure;
-        facts.evidence = address.opened.evidence;
-        facts.sts_fetch_failure = result.plan.sts_fetch_failure;
-        add(session_outcomes(mx.plan, facts));
+      count_session(result, hop, mx, address, walk);
+      if (!address.reached) {
+        keep_better(walk.best, address.verdict);
+        continue;
       }
-      if (address.reached) {
-        result.verdict = mx.verdict;
-        result.message.kind = Kind::delivered;
-        result.message.mx = mx.plan.mx.name.text();
-        result.message.ip = ip_text(address.ip);
-        return outcomes;
-      }
-      if (!best || (address.verdict.policy && !best->policy)) best = address.verdict;
+      walk.reached = true;
+      result.verdict = mx.verdict;
+      result.message.kind = Kind::delivered;
+      result.message.mx = mx.plan.mx.name.text();
+      result.message.ip = ip_text(address.ip);
+      result.report_domain = hop.hop.name;
+      return;
     }
   }
-  result.verdict = all_unknown ? CheckVerdict::unknown : CheckVerdict::held;
-  result.message = best ? *best : own_verdict(Kind::temporary, "4.4.4", result.plan.why);
-  return outcomes;
 }
 
 // No MX has an address, and DNS is sure of it: the one case after the MX lookup that bounces at once.
-bool nowhere(const CheckResult& result) {
-  return !result.mx.empty() && !result.plan.sts &&
-         std::all_of(result.mx.begin(), result.mx.end(), [](const CheckedMx& mx) {
+bool nowhere(const CheckedHop& hop) {
+  return hop.via.empty() && !hop.mx.empty() && !hop.plan.sts &&
+         std::all_of(hop.mx.begin(), hop.mx.end(), [](const CheckedMx& mx) {
            const DnsStatus status = mx.plan.addresses.status;
            return mx.plan.finding == PlanFinding::address_unknown &&
                   (status == DnsStatus::no_data || status == DnsStatus::nx_domain);
          });
 }
 
-void note_policy(CheckResult& result, const std::vector<PolicyEntry>& entries) {
+// Hop by hop, until one takes the message or decides about it.
+Walk walk_all(CheckResult& result) {
+  Walk walk;
+  std::string why;
+  result.report_domain = result.hops.front().hop.name;
+  for (const CheckedHop& hop : result.hops) {
+    if (const auto nothing = verdict_of(hop.mx_set, !hop.via.empty())) {
+      walk.all_unknown = walk.all_unknown && hop.mx_set.verdict == MxVerdict::unknown;
+      if (nothing->kind == Kind::permanent) {
+        result.message = *nothing;
+        result.verdict = CheckVerdict::bounced;
+        return walk;
+      }
+      keep_better(walk.best, *nothing);
+      continue;
+    }
+    if (hop.plan.must_wait) {  // a delivery goes no further either
+      result.message = own_verdict(Kind::temporary, "4.4.3", hop.plan.why);
+      result.verdict = CheckVerdict::unknown;
+      return walk;
+    }
+    if (nowhere(hop)) {
+      result.message = own_verdict(Kind::permanent, "5.4.4",
+                                   "no mail server of " + hop.hop.name.text() + " has an address");
+      result.verdict = CheckVerdict::bounced;
+      return walk;
+    }
+    walk_hop(result, hop, walk);
+    if (walk.reached) return walk;
+    why = hop.plan.why;
+  }
+  result.verdict = walk.all_unknown ? CheckVerdict::unknown : CheckVerdict::held;
+  result.message = walk.best ? *walk.best : own_verdict(Kind::temporary, "4.4.4", why);
+  return walk;
+}
+
+void note_policy(CheckedHop& hop, const std::vector<PolicyEntry>& entries) {
   for (const PolicyEntry& entry : entries) {
-    if (entry.cached.domain != result.domain) continue;
-    result.policy_source = entry.source;
-    result.policy_failure = entry.failure;
+    if (entry.cached.domain != hop.hop.name) continue;
+    hop.policy_source = entry.source;
+    hop.policy_failure = entry.failure;
   }
 }
 
-void note_settings(CheckResult& result, const SettingsPtr& settings) {
-  const RouteTable routes(settings);
-  const Mailbox anybody;
-  if (const auto route = routes.find(result.domain.text(), anybody)) result.route = route_name(*route);
-  for (const ExceptionSettings& exception : settings->exceptions) {
-    bool applies = exception_applies(exception, result.domain, DomainName(), result.at);
-    for (const CheckedMx& mx : result.mx)
-      applies = applies || exception_applies(exception, result.domain, mx.plan.mx.name, result.at);
+void note_exceptions(CheckResult& result, const Settings& settings) {
+  for (const ExceptionSettings& exception : settings.exceptions) {
+    bool applies = false;
+    for (const CheckedHop& hop : result.hops) {
+      applies = applies || exception_applies(exception, hop.hop.name, DomainName(), result.at);
+      for (const CheckedMx& mx : hop.mx)
+        applies = applies || exception_applies(exception, hop.hop.name, mx.plan.mx.name, result.at);
+    }
     if (applies) result.exceptions.push_back(exception);
   }
 }
 
-std::shared_ptr<Dial> dial_for(Standalone& tools, CheckResult& result) {
-  auto dial =
-      std::make_shared<Dial>(Dial{tools.connector(), tools.clock(), tools.settings(), tools.contexts(), {}});
-  for (MxPlan& plan : result.plan.mx) {
+std::vector<CheckedMx> checked_of(CheckedHop& hop) {
+  std::vector<CheckedMx> out;
+  for (MxPlan& plan : hop.plan.mx) {
     CheckedMx mx;
-    if (result.plan.sts) {
-      for (const std::string& pattern : result.plan.sts->policy.mx)
+    if (hop.plan.sts) {
+      for (const std::string& pattern : hop.plan.sts->policy.mx)
         if (mx.pattern.empty() && mx_pattern_matches(pattern, plan.mx.name)) mx.pattern = pattern;
     }
     for (const IpBytes& ip : plan.addresses.addresses) {
@@ -277,10 +311,45 @@ std::shared_ptr<Dial> dial_for(Standalone& tools, CheckResult& result) {
       mx.addresses.push_back(std::move(address));
     }
     mx.plan = std::move(plan);
-    dial->mx.push_back(std::move(mx));
+    out.push_back(std::move(mx));
   }
-  result.plan.mx.clear();
-  return dial;
+  hop.plan.mx.clear();
+  return out;
+}
+
+// Fills in everything of a hop but where it is.
+asio::awaitable<void> check_hop(Standalone& tools, std::shared_ptr<const RouteSettings> route,
+                                DomainName domain, CheckedHop& out) {
+  const SettingsPtr settings = tools.settings();
+  out.mx_set = co_await mx_of(tools.resolver(), tools.random(), settings, out.hop, domain.text());
+  if (out.mx_set.verdict == MxVerdict::ok) {
+    PlanRequest request = plan_request(*settings, route.get(), out.hop, out.mx_set);
+    request.now = tools.clock().wall();
+    request.fresh = true;
+    out.plan = co_await plan_for(tools.planner(), out.hop, std::move(request));
+  }
+  // Already looked up by the planner: this tells why there is none, and where the one in force came from.
+  if (settings->sts.mode != PolicyMode::off && !out.hop.name.empty())
+    out.sts = co_await tools.policies().lookup(out.hop.name, false);
+  const std::vector<PolicyEntry> entries = co_await tools.policies().entries();
+  note_policy(out, entries);
+
+  auto dial = std::make_shared<Dial>(
+      Dial{tools.connector(), tools.clock(), settings, tools.contexts(), route, out.hop, checked_of(out)});
+  if (!out.plan.must_wait) co_await dial_all(dial);
+  out.mx = std::move(dial->mx);
+  for (CheckedMx& mx : out.mx) judge(mx);
+}
+
+// "mx:corp.example:25" for each entry of the route.
+std::vector<std::string> via_texts(const RouteSettings& route) {
+  std::vector<std::string> out;
+  for (const NextHop& hop : route.via) {
+    RouteSettings one;
+    one.via.push_back(hop);
+    out.push_back(route_name(one));
+  }
+  return out;
 }
 
 }  // namespace
@@ -304,50 +373,37 @@ asio::awaitable<CheckResult> check_domain(Standalone& tools, DomainName domain) 
   result.cache_unread = tools.cache_unread();
   result.validating = co_await validates_dnssec(tools.resolver());
 
-  std::vector<DomainName> own = own_names(*settings);
-  result.mx_set = co_await lookup_mx(tools.resolver(), domain, std::move(own), tools.random());
-  const auto nothing = verdict_of(result.mx_set, false);
-  if (!nothing) {
-    PlanRequest request = plan_request(*settings, domain, result.mx_set, result.at);
-    result.plan = co_await tools.planner().plan(std::move(request));
+  const RouteTable routes(settings);
+  const Mailbox anybody;
+  const auto route = routes.find(domain.text(), anybody);
+  result.depends_on_sender = routes.depends_on_sender(domain.text());
+  if (route) result.route = route_name(*route);
+  const std::vector<std::string> via = route ? via_texts(*route) : std::vector<std::string>();
+  const std::vector<Hop> hops = hops_of(route.get(), domain.text(), *settings);
+  for (std::size_t i = 0; i < hops.size(); ++i) {
+    CheckedHop checked;
+    checked.hop = hops[i];
+    if (i < via.size()) checked.via = via[i];
+    co_await check_hop(tools, route, domain, checked);
+    result.hops.push_back(std::move(checked));
   }
-  // Already looked up by the planner: this tells why there is none, and where the one in force came from.
-  if (settings->sts.mode != PolicyMode::off) result.sts = co_await tools.policies().lookup(domain, false);
-  const std::vector<PolicyEntry> entries = co_await tools.policies().entries();
-  note_policy(result, entries);
+  note_exceptions(result, *settings);
 
-  auto dial = dial_for(tools, result);
-  if (!result.plan.must_wait) co_await dial_all(dial);
-  result.mx = std::move(dial->mx);
-  for (CheckedMx& mx : result.mx) judge(mx);
-  note_settings(result, settings);
-
-  if (nothing) {
-    result.message = *nothing;
-    result.verdict = nothing->kind == Kind::permanent ? CheckVerdict::bounced : CheckVerdict::unknown;
-  } else if (result.plan.must_wait) {
-    result.message = own_verdict(Kind::temporary, "4.4.3", result.plan.why);
-    result.verdict = CheckVerdict::unknown;
-  } else {
-    std::vector<LedgerRow> rows;
-    for (SessionOutcome& outcome : walk(result)) {
-      LedgerRow row;
-      row.outcome = std::move(outcome);
-      row.sessions = 1;
-      rows.push_back(std::move(row));
-    }
-    if (nowhere(result)) {
-      result.verdict = CheckVerdict::bounced;
-      result.message =
-          own_verdict(Kind::permanent, "5.4.4", "no mail server of " + domain.text() + " has an address");
-    }
-    ReportSender sender;
-    sender.organization = settings->tlsrpt.organization;
-    sender.contact = settings->tlsrpt.contact;
-    sender.node = settings->hostname;
-    result.reports = build_reports(rows, sender);
+  std::vector<LedgerRow> rows;
+  Walk walk = walk_all(result);
+  for (SessionOutcome& outcome : walk.outcomes) {
+    LedgerRow row;
+    row.outcome = std::move(outcome);
+    row.sessions = 1;
+    rows.push_back(std::move(row));
   }
-  result.report_targets = co_await lookup_report_targets(tools.resolver(), domain);
+  ReportSender sender;
+  sender.organization = settings->tlsrpt.organization;
+  sender.contact = settings->tlsrpt.contact;
+  sender.node = settings->hostname;
+  result.reports = build_reports(rows, sender);
+  if (!result.report_domain.empty())
+    result.report_targets = co_await lookup_report_targets(tools.resolver(), result.report_domain);
   result.records = tools.resolver().seen();
   co_return result;
 }

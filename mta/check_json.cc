@@ -35,7 +35,7 @@ const char* level_name(const TlsRequirement& requirement) {
   return "authenticated";
 }
 
-json::object policy_object(const CheckResult& result) {
+json::object policy_object(const CheckResult& all, const CheckedHop& result) {
   json::object out;
   switch (result.sts.state) {
     case StsLookup::State::present: out["state"] = "present"; break;
@@ -55,7 +55,7 @@ json::object policy_object(const CheckResult& result) {
   put(out, "detail", result.sts.detail);
   if (result.sts.fetch_failure) out["fetch_failure"] = name(*result.sts.fetch_failure);
   put(out, "live_failure", result.policy_failure);
-  put(out, "cache_unread", result.cache_unread);
+  put(out, "cache_unread", all.cache_unread);
   return out;
 }
 
@@ -131,13 +131,16 @@ json::object requirement_object(const TlsRequirement& requirement) {
     for (const TlsaRecord& record : requirement.dane->records) records.emplace_back(tlsa_text(record));
     out["dane_records"] = std::move(records);
   }
+  if (requirement.min_version != TlsVersion::none) out["min_version"] = name(requirement.min_version);
+  put(out, "ciphers", requirement.ciphers);
   if (requirement.watch_pkix) out["watch_pkix"] = requirement.watch_pkix->name.text();
   if (requirement.watch_dane) out["watch_dane"] = requirement.watch_dane->base_domain.text();
   return out;
 }
 
-json::object mx_object(const CheckedMx& mx) {
+json::object mx_object(const CheckedHop& hop, const CheckedMx& mx) {
   json::object out;
+  put(out, "via", hop.via);
   out["host"] = mx.plan.mx.name.text();
   out["preference"] = mx.plan.mx.preference;
   out["verdict"] = name(mx.verdict);
@@ -147,7 +150,7 @@ json::object mx_object(const CheckedMx& mx) {
   if (mx.plan.finding != PlanFinding::none) out["finding"] = describe(mx.plan.finding);
   put(out, "detail", mx.plan.detail);
   put(out, "pattern", mx.pattern);
-  out["policy"] = policy_label(mx.plan, false);
+  out["policy"] = policy_label(mx.plan, !hop.via.empty());
   out["mode"] = policy_mode(mx.plan);
   out["addresses_secure"] = mx.plan.addresses.secure;
   if (mx.plan.usable) out["requirement"] = requirement_object(mx.plan.requirement);
@@ -157,6 +160,19 @@ json::object mx_object(const CheckedMx& mx) {
   if (mx.plan.usable)
     for (const CheckedAddress& address : mx.addresses) evidence.emplace_back(address_object(address));
   out["evidence"] = std::move(evidence);
+  return out;
+}
+
+// A next hop of a route; what it shows of each MX stands in the common list.
+json::object hop_object(const CheckResult& all, const CheckedHop& hop) {
+  json::object out;
+  out["via"] = hop.via;
+  out["next_hop"] = hop.hop.name.text();
+  out["port"] = hop.hop.port;
+  out["implicit_tls"] = hop.hop.implicit_tls;
+  out["policy"] = policy_object(all, hop);
+  out["mx_secure"] = hop.mx_set.secure;
+  put(out, "detail", hop.mx_set.detail);
   return out;
 }
 
@@ -216,12 +232,21 @@ std::string check_json(const CheckResult& result) {
   out["domain"] = result.domain.text();
   out["at"] = rfc3339(result.at);
   out["dnssec_validating"] = result.validating;
-  out["policy"] = policy_object(result);
-  out["mx_secure"] = result.mx_set.secure;
-  out["mx_implicit"] = result.mx_set.implicit;
+  const CheckedHop none;
+  const CheckedHop& first = result.hops.empty() ? none : result.hops.front();
+  out["policy"] = policy_object(result, first);
+  out["mx_secure"] = first.mx_set.secure;
+  out["mx_implicit"] = first.mx_set.implicit;
   put(out, "route", result.route);
+  out["depends_on_sender"] = result.depends_on_sender;
   out["exceptions"] = objects(result.exceptions, exception_object);
-  out["mx"] = objects(result.mx, mx_object);
+  json::array hops, mx;
+  for (const CheckedHop& hop : result.hops) {
+    if (!hop.via.empty()) hops.emplace_back(hop_object(result, hop));
+    for (const CheckedMx& one : hop.mx) mx.emplace_back(mx_object(hop, one));
+  }
+  if (!hops.empty()) out["hops"] = std::move(hops);
+  out["mx"] = std::move(mx);
   out["verdict"] = name(result.verdict);
   out["message"] = message_object(result.message);
   json::object tlsrpt;
@@ -229,10 +254,17 @@ std::string check_json(const CheckResult& result) {
   for (const ReportTarget& target : result.report_targets.targets) targets.emplace_back(target.uri());
   tlsrpt["targets"] = std::move(targets);
   put(tlsrpt, "targets_unknown", result.report_targets.unknown);
+  json::array others;
   for (const Report& report : result.reports) {
     const std::string text = report_json(report);
-    tlsrpt["report"] = json::parse(sanitise(text, text.size()));
+    json::value value = json::parse(sanitise(text, text.size()));
+    if (report.domain == result.report_domain) {
+      tlsrpt["report"] = std::move(value);
+    } else {
+      others.emplace_back(std::move(value));
+    }
   }
+  if (!others.empty()) tlsrpt["other_reports"] = std::move(others);
   out["tlsrpt"] = std::move(tlsrpt);
   out["records"] = objects(result.records, record_object);
   return json::serialize(out);

@@ -46,7 +46,7 @@ void dns_lines(const CheckResult& result, Lines& out) {
   }
 }
 
-void policy_lines(const CheckResult& result, Lines& out) {
+void policy_lines(const CheckResult& all, const CheckedHop& result, Lines& out) {
   out.emplace_back("MTA-STS");
   if (result.sts.state == StsLookup::State::present && result.sts.cached) {
     const CachedPolicy& policy = *result.sts.cached;
@@ -56,7 +56,7 @@ void policy_lines(const CheckResult& result, Lines& out) {
                       ? fmt::format("  from the relay's cache, fetched {}, in force until {}",
                                     rfc3339(policy.fetched), rfc3339(policy.expires))
                       : fmt::format("  fetched now from https://mta-sts.{}/.well-known/mta-sts.txt",
-                                    result.domain.text()));
+                                    result.hop.name.text()));
     if (!result.policy_failure.empty()) out.push_back("  it cannot be fetched now: " + result.policy_failure);
   } else if (result.sts.state == StsLookup::State::unknown) {
     out.push_back("  unknown: " + result.sts.detail);
@@ -65,7 +65,7 @@ void policy_lines(const CheckResult& result, Lines& out) {
   } else {
     out.push_back(result.sts.detail.empty() ? "  no policy" : "  no policy: " + result.sts.detail);
   }
-  if (!result.cache_unread.empty()) out.push_back("  the relay's cache was not read: " + result.cache_unread);
+  if (!all.cache_unread.empty()) out.push_back("  the relay's cache was not read: " + all.cache_unread);
 }
 
 std::string demand(const MxPlan& plan) {
@@ -80,6 +80,8 @@ std::string demand(const MxPlan& plan) {
   }
   if (text.empty())
     text = need.cleartext_allowed ? "nothing; TLS is used if it is offered" : "TLS, with any certificate";
+  if (need.min_version > TlsVersion::tls12) text += std::string(", ") + name(need.min_version);
+  if (!need.ciphers.empty()) text += ", with TLS 1.2 by " + need.ciphers;
   return text;
 }
 
@@ -133,6 +135,14 @@ void mx_lines(const CheckedMx& mx, Lines& out) {
     for (const CheckedAddress& address : mx.addresses) address_lines(address, out);
   }
   if (!mx.hint.empty()) out.push_back("    hint: " + mx.hint);
+}
+
+void hop_lines(const CheckResult& result, const CheckedHop& hop, Lines& out) {
+  if (!hop.via.empty()) out.push_back("next hop " + hop.via);
+  if (!hop.hop.name.empty()) policy_lines(result, hop, out);
+  if (const auto nothing = verdict_of(hop.mx_set, !hop.via.empty()); nothing && !hop.via.empty())
+    out.push_back("  " + nothing->text);
+  for (const CheckedMx& mx : hop.mx) mx_lines(mx, out);
 }
 
 void exception_lines(const CheckResult& result, Lines& out) {
@@ -197,14 +207,13 @@ std::vector<std::string> check_text(const CheckResult& result) {
   Lines out;
   out.push_back(result.domain.text() + ": " + summary(result));
   if (!result.route.empty()) {
-    out.push_back("a [[route]] takes mail for this domain to " + result.route +
-                  "; below is the domain's own way");
+    out.push_back("a [[route]] takes mail for this domain to " + result.route);
   }
+  if (result.depends_on_sender) out.emplace_back("a [[route]] takes the mail of some senders elsewhere");
   exception_lines(result, out);
   out.emplace_back();
   dns_lines(result, out);
-  policy_lines(result, out);
-  for (const CheckedMx& mx : result.mx) mx_lines(mx, out);
+  for (const CheckedHop& hop : result.hops) hop_lines(result, hop, out);
   report_lines(result, out);
   out.emplace_back();
   if (result.message.kind == Verdict::Kind::delivered) {

@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "queue/delivery_outcome.h"
+#include "queue/next_hop.h"
 #include "queue/route_table.h"
 #include "smtp/base/base_error.h"
 #include "smtp/base/notifier.h"
@@ -18,23 +19,6 @@ namespace {
 constexpr unsigned kMostConnections = 20;
 // RFC 8461 does not bound it: an unknown policy holds a message up for so long (protocol.md).
 constexpr Duration kUnknownPolicyWait = std::chrono::minutes(30);
-
-TlsVersion version_of(const std::string& text) {
-  if (text == "1.3") return TlsVersion::tls13;
-  return text == "1.2" ? TlsVersion::tls12 : TlsVersion::none;
-}
-
-// "[192.0.2.1]", "[IPv6:2001:db8::1]" (RFC 5321 section 4.1.3).
-std::optional<IpBytes> address_literal(std::string_view domain) {
-  if (domain.size() < 3 || domain.front() != '[' || domain.back() != ']') return std::nullopt;
-  std::string_view inner = domain.substr(1, domain.size() - 2);
-  const std::string_view tag = "IPv6:";
-  const bool v6 =
-      inner.size() > tag.size() && std::equal(tag.begin(), tag.end(), inner.begin(),
-                                              [](char a, char b) { return (a | 0x20) == (b | 0x20); });
-  if (v6) inner.remove_prefix(tag.size());
-  return parse_ip(inner);
-}
 
 // DNS is sure that none has one.
 bool all_without_address(const TlsPlan& plan) {
@@ -83,7 +67,7 @@ asio::awaitable<GrantReport> DeliveryJob::run() {
   // What ends with this attempt is not to fail by a policy that is no longer the domain's.
   fresh_ = std::any_of(messages_.begin(), messages_.end(),
                        [&](const InHand& m) { return m.meta->expires <= now; });
-  const std::vector<Hop> all = hops();
+  const std::vector<Hop> all = hops_of(grant_.route.get(), grant_.domain, settings());
   for (;;) {
     for (const Hop& hop : all) {
       if (!pending() || cancelled_) break;
@@ -122,70 +106,9 @@ asio::awaitable<GrantReport> DeliveryJob::run() {
   co_return report;
 }
 
-std::vector<DeliveryJob::Hop> DeliveryJob::hops() const {
-  std::vector<Hop> out;
-  if (!grant_.route) {
-    Hop hop;
-    hop.port = settings().delivery.port;
-    hop.literal = address_literal(grant_.domain);
-    hop.lookup_mx = !hop.literal;
-    if (auto name = DomainName::parse(grant_.domain)) hop.name = *name;
-    out.push_back(std::move(hop));
-    return out;
-  }
-  for (const NextHop& via : grant_.route->via) {
-    Hop hop;
-    hop.port = via.target.port != 0 ? via.target.port : settings().delivery.port;
-    hop.implicit_tls = via.implicit_tls;
-    hop.literal = parse_ip(via.target.host);
-    hop.lookup_mx = via.kind == NextHop::Kind::mx && !hop.literal;
-    if (auto name = DomainName::parse(via.target.host)) hop.name = *name;
-    out.push_back(std::move(hop));
-  }
-  return out;
-}
-
-asio::awaitable<MxSet> DeliveryJob::mx_of(Hop hop) {
-  MxSet set;
-  set.domain = hop.name;
-  if (hop.lookup_mx && !hop.name.empty()) {
-    std::vector<DomainName> own;
-    if (auto name = DomainName::parse(settings().hostname)) own.push_back(*name);
-    for (const auto& source : settings().sources)
-      if (auto name = DomainName::parse(source.hostname)) own.push_back(*name);
-    co_return co_await lookup_mx(context_.resolver, hop.name, std::move(own), context_.random);
-  }
-  if (hop.name.empty() && !hop.literal) {
-    set.verdict = MxVerdict::no_domain;
-    set.detail = "not a domain name: " + sanitise(grant_.domain);
-    co_return set;
-  }
-  MxHost host;
-  host.name = hop.name;
-  set.verdict = MxVerdict::ok;
-  set.hosts.push_back(host);
-  co_return set;
-}
-
 PlanRequest DeliveryJob::request_for(const Hop& hop, MxSet mx) const {
-  const Settings& s = settings();
-  PlanRequest request;
-  request.next_hop = hop.name;
-  request.mx = std::move(mx);
+  PlanRequest request = plan_request(settings(), grant_.route.get(), hop, std::move(mx));
   request.message = tls_;
-  if (grant_.route) {
-    RouteTlsDemand demand;
-    demand.tls = grant_.route->tls;
-    demand.implicit_tls = hop.implicit_tls;
-    demand.min_version = version_of(grant_.route->min_version);
-    request.route = demand;
-  }
-  request.floor = s.delivery.tls;
-  request.exceptions = s.exceptions;
-  request.sts_mode = s.sts.mode;
-  request.dane_mode = s.dane.mode;
-  request.port = hop.port;
-  request.ip = s.delivery.ip;
   request.now = context_.clock.wall();
   request.fresh = fresh_;
   const WallTime now = context_.timeline.now();
@@ -196,21 +119,8 @@ PlanRequest DeliveryJob::request_for(const Hop& hop, MxSet mx) const {
   return request;
 }
 
-asio::awaitable<TlsPlan> DeliveryJob::plan_for(const Hop& hop, PlanRequest request) {
-  if (!hop.literal) co_return co_await context_.planner.plan(std::move(request));
-  // An address has no name to look anything up for; the decision is the planner's all the same.
-  MxFacts facts;
-  facts.addresses.status = DnsStatus::ok;
-  facts.addresses.addresses.push_back(*hop.literal);
-  StsLookup sts;
-  sts.state = StsLookup::State::absent;
-  std::vector<MxFacts> all;
-  all.push_back(std::move(facts));
-  co_return decide(request, sts, all);
-}
-
 asio::awaitable<void> DeliveryJob::try_hop(Hop hop) {
-  MxSet mx = co_await mx_of(hop);
+  MxSet mx = co_await mx_of(context_.resolver, context_.random, grant_.settings, hop, grant_.domain);
   co_await look_for_cancellation();
   if (cancelled_) co_return;  // what was found may be the cancellation's doing
   if (auto verdict = verdict_of(mx, grant_.route != nullptr)) {
@@ -224,14 +134,14 @@ asio::awaitable<void> DeliveryJob::try_hop(Hop hop) {
     co_return;
   }
   PlanRequest request = request_for(hop, mx);
-  TlsPlan plan = co_await plan_for(hop, std::move(request));
+  TlsPlan plan = co_await plan_for(context_.planner, hop, std::move(request));
   co_await look_for_cancellation();
   if (cancelled_) co_return;
   if (plan.must_wait) {
     defer_young(plan);
     if (!pending()) co_return;
     PlanRequest again = request_for(hop, std::move(mx));
-    plan = co_await plan_for(hop, std::move(again));
+    plan = co_await plan_for(context_.planner, hop, std::move(again));
     co_await look_for_cancellation();
     if (cancelled_) co_return;
     if (plan.must_wait) {
@@ -466,6 +376,8 @@ std::shared_ptr<const TlsSummary> DeliveryJob::account(const Hop& hop, const Tls
     tls->version = name(opened.evidence.version);
     tls->cipher = opened.evidence.cipher;
   }
+  for (const CertificateInfo& certificate : opened.evidence.chain)
+    tls->chain.push_back(certificate_line(certificate));
   if (opened.is_session) {
     SessionFacts facts;
     facts.at = context_.clock.wall();
@@ -541,7 +453,10 @@ void DeliveryJob::failed_open(const MxPlan& mx, const OpenResult& opened, const 
   v.tls = std::move(tls);
   HistoryEntry entry;
   Fields detail;
-  detail.add("mx", v.mx).add("ip", v.ip).add("stage", v.stage).add("reply", v.text);
+  detail.add("mx", v.mx).add("ip", v.ip);
+  if (v.tls) add_tls(detail, *v.tls);
+  if (v.tls) add_chain(detail, *v.tls, kCertificatesInHistory);
+  detail.add("stage", v.stage).add("reply", v.text);
   std::string transcript;
   for (const auto& line : opened.transcript) transcript += line + "\n";
   detail.add("transcript", transcript);

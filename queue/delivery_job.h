@@ -26,6 +26,7 @@
 #include "queue/delivery_context.h"
 #include "queue/delivery_record.h"
 #include "queue/delivery_writer.h"
+#include "queue/next_hop.h"
 
 namespace holdfast {
 
@@ -58,24 +59,14 @@ class DeliveryJob {
     bool touched = false;               // some server was asked about it
     std::vector<Claim> claims;          // without recipients: to give back what is left
   };
-  struct Hop {
-    DomainName name;  // policy domain; empty for an address literal
-    std::optional<IpBytes> literal;
-    std::uint16_t port = 25;
-    bool implicit_tls = false;
-    bool lookup_mx = true;
-  };
   // An address to try.
   struct Candidate {
     const MxPlan* mx = nullptr;
     IpBytes ip{};
   };
 
-  std::vector<Hop> hops() const;
   asio::awaitable<void> try_hop(Hop hop);
-  asio::awaitable<MxSet> mx_of(Hop hop);
   PlanRequest request_for(const Hop& hop, MxSet mx) const;
-  asio::awaitable<TlsPlan> plan_for(const Hop& hop, PlanRequest request);
   bool look_at_plan(const TlsPlan& plan, const Hop& hop, std::vector<Candidate>& out);
   void order(std::vector<Candidate>& candidates, std::uint16_t port) const;
 

@@ -66,7 +66,7 @@ TEST(CheckJson, StaysOneLineOfUtf8WhateverPeersSend) {
   address.opened.helo = "evil\xfe\n";
   address.opened.transcript = {"S: 220 \xc3\n"};
   mx.addresses.push_back(std::move(address));
-  result.mx.push_back(std::move(mx));
+  result.hops.emplace_back().mx.push_back(std::move(mx));
   const std::string line = check_json(result);
   EXPECT_EQ(line.find('\n'), std::string::npos);
   boost::system::error_code code;
