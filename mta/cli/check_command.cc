@@ -154,7 +154,14 @@ int check_domain_command(const CommonOptions& common, const std::string& text) {
   return code_for(result.verdict);
 }
 
-int sts_lint(const CommonOptions& common, const std::string& file_or_domain) {
+int sts_lint(const CommonOptions& common, const LintOptions& options) {
+  const std::string& file_or_domain = options.subject;
+  std::vector<DomainName> mx;
+  for (const std::string& text : options.mx) {
+    const auto host = domain_of(text);
+    if (!host) return exit_code::usage;
+    mx.push_back(*host);
+  }
   Looked looked;
   std::error_code ignored;  // what cannot be looked at is no file; the domain's parser has the last word
   if (std::filesystem::is_regular_file(file_or_domain, ignored)) {
@@ -173,6 +180,8 @@ int sts_lint(const CommonOptions& common, const std::string& file_or_domain) {
     if (!tools) return exit_code::configuration;
     tools->run(look(*tools, *domain, looked));
   }
+  if (!options.records.empty()) looked.input.txt = options.records;
+  if (!mx.empty()) looked.input.mx = std::move(mx);
   std::vector<LintFinding> findings = std::move(looked.failures);
   for (LintFinding& finding : lint_sts(looked.input)) findings.push_back(std::move(finding));
   return print_findings(common, findings);

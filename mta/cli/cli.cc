@@ -24,6 +24,7 @@ struct Parsed {
   UserOptions user;
   InitOptions init;
   GenerateOptions generate;
+  LintOptions lint;
   std::string id, domain, shell;
   std::string day = "today", report_day;
   std::vector<std::string> files;
@@ -218,8 +219,10 @@ class Tree {
     flush->add_option("DOMAIN", p_.domain, "only this domain")->type_name("");
     CLI::App* lint = with_json(with_config(
         leaf(sts, "lint", "finds mistakes in a policy; of a domain also in its record and its MX list",
-             [this] { return sts_lint(p_.common, p_.id); })));
-    lint->add_option("SUBJECT", p_.id, "a policy file, or a domain")->required()->type_name("");
+             [this] { return sts_lint(p_.common, p_.lint); })));
+    lint->add_option("SUBJECT", p_.lint.subject, "a policy file, or a domain")->required()->type_name("");
+    lint->add_option("--record", p_.lint.records, "a TXT record as it will be published")->type_name("TEXT");
+    lint->add_option("--mx", p_.lint.mx, "an MX host of the domain; repeat it")->type_name("HOST");
     CLI::App* generate =
         with_json(with_config(leaf(sts, "generate", "prints record, policy and zone lines to publish",
                                    [this] { return sts_generate(p_.common, p_.generate); })));

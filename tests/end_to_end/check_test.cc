@@ -333,6 +333,16 @@ TEST_F(Check, LintsADomainAsItIsPublishedAndAFileBeforeItIs) {
   const auto before = relay_->run({"sts", "lint", file.string()});
   EXPECT_EQ(before.code, 1);
   expect_holds(before.out, {"error: policy line 3", "warning: policy line 4: less than a day"});
+  // The record and the MX list that will stand beside it.
+  std::ofstream(file) << "version: STSv1\nmode: enforce\nmx: *.mine.test\nmax_age: 604800\n";
+  const auto lint_with = [&](const std::string& record, const std::string& mx) {
+    return relay_->run({"sts", "lint", file.string(), "--record", record, "--mx", mx});
+  };
+  EXPECT_EQ(lint_with("v=STSv1; id=1;", "mx.mine.test").code, 0);
+  const auto beside = lint_with("v=STSv1; id=not-one;", "mx.other.test");
+  EXPECT_EQ(beside.code, 1);
+  expect_holds(beside.out,
+               {"error: record: id is not", "error: mx: mx.other.test is in the MX set but matches no"});
   const auto missing = relay_->run({"sts", "lint", "sender.test"});
   EXPECT_EQ(missing.code, 1);
   expect_holds(missing.out, {"error: record: no TXT record begins with"});
