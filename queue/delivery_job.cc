@@ -406,6 +406,7 @@ std::shared_ptr<const TlsSummary> DeliveryJob::account(const Hop& hop, const Tls
   }
   f.add("mx", key.mx).add("ip", ip_text(key.ip));
   add_tls(f, *tls);
+  add_chain(f, *tls, kCertificatesInHistory);
   const bool goes_on = opened.connection || mx.requirement.cleartext_allowed;
   if (goes_on && passed_over != ResultType::success) {
     // What enforcing would have done is told, though the message goes on.
