@@ -1,4 +1,5 @@
-// tests/end_to_end/postfix.h — Debian's Postfix as the receiver: an MX that we did not write.
+// tests/end_to_end/postfix.h — Debian's Postfix, a mail server that we did not write: as MX, or as our
+// client.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -29,7 +30,8 @@ class Postfix {
     return "";
   }
 
-  Postfix(const Endpoint& at, const Identity& identity) {
+  // `more` are lines of main.cf that win over the usual ones.
+  Postfix(const Endpoint& at, const Identity& identity, const std::string& more = {}) {
     std::filesystem::permissions(folder_.path(), std::filesystem::perms(0755));  // its daemons drop root
     for (const char* part : {"etc", "spool", "data", "mail"})
       std::filesystem::create_directories(folder_.path() / part);
@@ -50,7 +52,8 @@ class Postfix {
         << "/tls/certificate.pem\nsmtpd_tls_key_file = " << path << "/tls/key.pem\n"
         << "virtual_mailbox_domains = postfix.test\nvirtual_mailbox_base = " << path
         << "/mail\nvirtual_mailbox_maps = static:inbox/\nvirtual_minimum_uid = 1\nvirtual_uid_maps = static:"
-        << nobody->pw_uid << "\nvirtual_gid_maps = static:" << nobody->pw_gid << "\n";
+        << nobody->pw_uid << "\nvirtual_gid_maps = static:" << nobody->pw_gid << "\n"
+        << more;
     write_master(at);
     started_ = command("start");
   }
@@ -59,6 +62,11 @@ class Postfix {
   }
 
   const ProcessEnd& started() const { return started_; }
+  // Submits as a local program does.
+  ProcessEnd sendmail(std::vector<std::string> arguments, const std::string& message) const {
+    arguments.insert(arguments.begin(), {"/usr/sbin/sendmail", "-C", (folder_.path() / "etc").string()});
+    return run_process(std::move(arguments), Milliseconds(60000), {}, message);
+  }
   std::string log() const { return content(folder_.path() / "data/mail.log"); }
   // The messages in the mailbox.
   std::vector<std::string> mails() const {
