@@ -127,6 +127,43 @@ TEST_F(PolicyLife, AGreetingThatRefusesMeansTheNextMx) {
   EXPECT_EQ(world_.journal().mails().at(0).mx, "mx2.d.test");
 }
 
+// The extensions of the ClientHello that followed STARTTLS (RFC 8446 section 4.1.2).
+std::vector<int> extensions_of(const std::string& wire) {
+  const auto starttls = wire.find("STARTTLS\r\n");
+  if (starttls == std::string::npos) return {};
+  const std::string hello = wire.substr(starttls + 10);
+  const auto number = [&](std::size_t at, int octets) {
+    std::size_t value = 0;
+    for (int i = 0; i < octets; ++i)
+      value = value << 8 | static_cast<unsigned char>(hello.at(at + static_cast<std::size_t>(i)));
+    return value;
+  };
+  std::size_t at = 5 + 4 + 2 + 32;  // record and handshake headers, version, random
+  at += 1 + number(at, 1);          // session id
+  at += 2 + number(at, 2);          // cipher suites
+  at += 1 + number(at, 1);          // compression methods
+  const std::size_t end = at + 2 + number(at, 2);
+  std::vector<int> found;
+  for (at += 2; at < end; at += 4 + number(at + 2, 2)) found.push_back(static_cast<int>(number(at, 2)));
+  return found;
+}
+
+TEST_F(PolicyLife, NoTlsSessionIsEverOfferedForResumption) {
+  add_enforce(world_);
+  start({{"delivery.messages_per_connection", "1"}});
+  for (const char* user : {"one", "two", "three"}) deliver(user);
+  const auto sessions = world_.journal().sessions(kTheMx);
+  ASSERT_EQ(sessions.size(), 3u);
+  for (const auto& session : sessions) {
+    const auto extensions = extensions_of(session.wire->received());
+    EXPECT_FALSE(extensions.empty());
+    for (const int extension : extensions) {
+      EXPECT_NE(extension, 35) << "session_ticket";
+      EXPECT_NE(extension, 41) << "pre_shared_key";
+    }
+  }
+}
+
 // Invariant 37: what a domain publishes cannot make the relay ask and connect without end.
 TEST_F(PolicyLife, ManyMxHostsCostABoundedNumberOfQuestionsAndConnections) {
   auto& mx = world_.add_mx("mx.d.test");

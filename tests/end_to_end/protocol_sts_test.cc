@@ -295,6 +295,22 @@ Cases applications() {
          add_enforce(world, old);
        },
        End::held},
+      {"WithoutAPolicyAFailedHandshakeMeansCleartextOnANewConnectionAndIsRecorded",
+       [](World& world) {
+         world.add_simple_domain(kDomain);
+         world.mx(kTheMx).on(Stage::handshake, Reaction::reset());
+       },
+       End::in_clear,
+       {{"no-policy-found", 0, 1, {"validation-failure"}}},
+       [](World& world, Relay&) { EXPECT_EQ(world.journal().sessions(kTheMx).size(), 2u); }},
+      {"WithoutAPolicyWeakTlsIsBetterThanNone",
+       [](World& world) {
+         MxSettings old;
+         old.tls.min_version = "1.0";
+         old.tls.max_version = "1.1";
+         world.add_simple_domain(kDomain, old);
+       },
+       End::over_tls},
       {"AHandshakeThatNeverEndsIsNoReasonForCleartext",
        [](World& world) {
          add_enforce(world);
