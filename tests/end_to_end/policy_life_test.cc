@@ -127,6 +127,39 @@ TEST_F(PolicyLife, AGreetingThatRefusesMeansTheNextMx) {
   EXPECT_EQ(world_.journal().mails().at(0).mx, "mx2.d.test");
 }
 
+// Invariant 17: what an earlier connection was good for says nothing about a message that needs more.
+TEST_F(PolicyLife, AnOpenConnectionOfATestingPolicyServesNoEnforceMessage) {
+  world_.add_simple_domain(kDomain, untrusted(world_));
+  world_.publish_policy(kDomain, "testing", {kTheMx});
+  start({{"delivery.idle_connection", "\"5m\""}, {"delivery.retry", "[\"1h\"]"}});
+  deliver("one");
+  ASSERT_FALSE(world_.journal().sessions(kTheMx).at(0).over) << "nothing to reuse";
+  world_.publish_policy(kDomain, "enforce", {kTheMx}, "2");
+  ASSERT_TRUE(eventually([&] {
+    const auto lines = relay_->run_json({"sts", "refresh", kDomain});
+    return !lines.empty() && lines[0]["mode"] == "enforce";
+  })) << relay_->transcript();
+  submit({"two@d.test"});
+  const auto line = wait_for_end("two@d.test", "deferred");
+  ASSERT_TRUE(line);
+  EXPECT_EQ((*line)["enhanced"], "4.7.5") << line->text();
+  EXPECT_EQ(world_.journal().mails().size(), 1u);
+}
+
+TEST_F(PolicyLife, DomainsBehindTheSameMxAreHeldEachToItsOwnPolicy) {
+  add_enforce(world_, untrusted(world_));
+  world_.add_domain("plain.test", {kTheMx});
+  start({{"delivery.idle_connection", "\"5m\""}, {"delivery.retry", "[\"1h\"]"}});
+  submit({"bob@plain.test"});
+  ASSERT_TRUE(world_.journal().wait_for_mail_to("bob@plain.test")) << relay_->transcript();
+  submit({"bob@d.test", "carol@plain.test"});
+  const auto line = wait_for_end("bob@d.test", "deferred");
+  ASSERT_TRUE(line);
+  EXPECT_EQ((*line)["enhanced"], "4.7.5") << line->text();
+  EXPECT_TRUE(world_.journal().wait_for_mail_to("carol@plain.test")) << relay_->transcript();
+  EXPECT_FALSE(world_.journal().wait_for_mail_to("bob@d.test", Milliseconds(0)));
+}
+
 // The extensions of the ClientHello that followed STARTTLS (RFC 8446 section 4.1.2).
 std::vector<int> extensions_of(const std::string& wire) {
   const auto starttls = wire.find("STARTTLS\r\n");
