@@ -28,9 +28,14 @@ def submit(build, relay, number, recipient, connections=10):
     return subprocess.Popen(command, stdout=subprocess.PIPE)
 
 
+# Addresses of their own, as in life: connections are limited by host.
+HEALTHY, HOLE = "127.0.0.2", "127.0.0.3"
+
+
 class Sink:
-    def __init__(self, build, port=0, expect=0, *more):
-        command = [build / "tests/smtp_sink", "--port", str(port), "--expect", str(expect), *more]
+    def __init__(self, build, address, port=0, expect=0, *more):
+        self.address = address
+        command = [build / "tests/smtp_sink", "--address", address, "--port", str(port), "--expect", str(expect), *more]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.port = json.loads(self.process.stdout.readline())["port"]
 
@@ -49,20 +54,21 @@ class SilentPort:
 
     def __init__(self):
         self.listener = socket.socket()
-        self.listener.bind(("127.0.0.1", 0))
+        self.address = HOLE
+        self.listener.bind((HOLE, 0))
         self.listener.listen(0)
         self.port = self.listener.getsockname()[1]
         self.fill = []
         for _ in range(4):
             s = socket.socket()
             s.setblocking(False)
-            s.connect_ex(("127.0.0.1", self.port))
+            s.connect_ex((HOLE, self.port))
             self.fill.append(s)
         time.sleep(0.2)
         probe = socket.socket()
         probe.settimeout(0.5)
         try:
-            probe.connect(("127.0.0.1", self.port))
+            probe.connect((HOLE, self.port))
             raise SystemExit("the full listener accepts connections all the same")
         except TimeoutError:
             pass
@@ -72,7 +78,7 @@ class SilentPort:
 
 
 def throughput(build, relay, sink_port, number):
-    sink = Sink(build, sink_port, number)
+    sink = Sink(build, HEALTHY, sink_port, number)
     began = time.monotonic()
     load = submit(build, relay, number, "user@healthy.test")
     end = sink.end()
@@ -85,11 +91,11 @@ def throughput(build, relay, sink_port, number):
 
 def measure(options, what, hole, folder):
     build = options.build.resolve()
-    port = Sink(build)
+    port = Sink(build, HEALTHY)
     healthy = port.port
     port.stop()
     settings = {"queue.min_free_space": '"0%"', "log.level": '"error"'}
-    routes = {"healthy.test": healthy, "hole.test": hole.port}
+    routes = {"healthy.test": f"{HEALTHY}:{healthy}", "hole.test": f"{HOLE}:{hole.port}"}
     alone = Relay(build, folder, routes, settings, f"alone-{what}")
     loaded = Relay(build, folder, routes, settings, f"loaded-{what}")
     for relay in (alone, loaded):
@@ -132,7 +138,7 @@ def main():
     print("| black hole | queued for it | alone, messages/s (range) | behind the backlog | share | target |\n|---|---|---|---|---|---|")
     met = True
     with tempfile.TemporaryDirectory() as name:
-        for what, make in (("takes TCP, never speaks", lambda: Sink(options.build.resolve(), 0, 0, "--mute")),
+        for what, make in (("takes TCP, never speaks", lambda: Sink(options.build.resolve(), HOLE, 0, 0, "--mute")),
                            ("drops SYN", SilentPort)):
             hole = make()
             met = measure(options, what, hole, pathlib.Path(name)) and met

@@ -213,7 +213,7 @@ async def run(options):
         folder = pathlib.Path(name)
         server = Server(dice)
         await server.start()
-        relay = Relay(options.build, folder, {"*": server.port}, {
+        relay = Relay(options.build, folder, {"*": f"127.0.0.1:{server.port}"}, {
             "delivery.retry": '["1s"]', "delivery.tls": '"opportunistic"', "queue.inline_limit": '"8KiB"',
             "queue.min_free_space": '"0%"'})
         loop = asyncio.get_running_loop()

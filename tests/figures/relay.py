@@ -37,7 +37,7 @@ def greets(port):
 
 
 class Relay:
-    """`routes`: {recipient pattern: port on loopback}; `settings`: {"section.key": "TOML value"} over the usual."""
+    """`routes`: {recipient pattern: "address:port"}; `settings`: {"section.key": "TOML value"} over the usual."""
 
     def __init__(self, build, folder, routes, settings=None, name="relay"):
         self.binary = pathlib.Path(build).resolve() / "holdfast"
@@ -56,8 +56,8 @@ class Relay:
         text = "".join((f"[{section}]\n" if section else "") + "".join(f"{k} = {v}\n" for k, v in keys.items())
                        for section, keys in sections.items())
         text += f'[[listener]]\nbind = "127.0.0.1:{self.port}"\nmode = "trusted"\nmax_connections_per_ip = 1000\n'
-        for pattern, port in routes.items():
-            text += f'[[route]]\nrecipients = ["{pattern}"]\nvia = ["127.0.0.1:{port}"]\ntls = "opportunistic"\n'
+        for pattern, at in routes.items():
+            text += f'[[route]]\nrecipients = ["{pattern}"]\nvia = ["{at}"]\ntls = "opportunistic"\n'
         self.config.write_text(text)
         self.process = None
 
