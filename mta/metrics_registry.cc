@@ -110,6 +110,20 @@ void MetricsRegistry::set(std::string_view name, double value, std::initializer_
   find(name, MetricKind::gauge, labels).gauge.store(value, std::memory_order_relaxed);
 }
 
+std::vector<MetricsRegistry::Sample> MetricsRegistry::samples(std::string_view name) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<Sample> found;
+  const auto family = families_.find(name);
+  if (family == families_.end()) return found;
+  for (const auto& [labels, series] : family->second.series) {
+    Sample& sample = found.emplace_back();
+    sample.labels.insert(labels.begin(), labels.end());
+    sample.value = family->second.kind == MetricKind::gauge ? series->gauge.load(std::memory_order_relaxed)
+                                                            : series->counter.value();
+  }
+  return found;
+}
+
 std::string MetricsRegistry::text() const {
   std::vector<prometheus::MetricFamily> families;
   {

@@ -28,6 +28,13 @@ class MetricsRegistry final : public Metrics {
   Histogram& histogram(std::string_view name, std::initializer_list<Label> labels = {}) override;
   void set(std::string_view name, double value, std::initializer_list<Label> labels = {}) override;
 
+  // The series of a counter or gauge as they stand.
+  struct Sample {
+    std::map<std::string, std::string> labels;
+    double value = 0;
+  };
+  std::vector<Sample> samples(std::string_view name) const;
+
   // Prometheus text format 0.0.4, families and series sorted.
   std::string text() const;
 

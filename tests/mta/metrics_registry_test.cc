@@ -82,6 +82,20 @@ TEST(MetricsRegistry, CountsFromManyThreadsAtOnce) {
   EXPECT_THAT(metrics.text(), HasSubstr("holdfast_store_batch_messages_sum 40000"));
 }
 
+TEST(MetricsRegistry, TellsTheSeriesOfAMetric) {
+  MetricsRegistry metrics;
+  EXPECT_TRUE(metrics.samples("tls_sessions_total").empty());
+  metrics.counter("tls_sessions_total", {{"policy", "sts"}, {"result_type", "successful"}}).add(3);
+  metrics.counter("tls_sessions_total", {{"policy", "tlsa"}, {"result_type", "tlsa-invalid"}}).add();
+  metrics.set("queue_bytes", 7);
+  const auto sessions = metrics.samples("tls_sessions_total");
+  ASSERT_EQ(sessions.size(), 2u);
+  EXPECT_EQ(sessions[0].labels.at("policy"), "sts");
+  EXPECT_EQ(sessions[0].value, 3);
+  EXPECT_EQ(sessions[1].labels.at("result_type"), "tlsa-invalid");
+  EXPECT_EQ(metrics.samples("queue_bytes").at(0).value, 7);
+}
+
 TEST(MetricNames, FollowTheConventionsOfPrometheus) {
   for (const MetricInfo& info : metric_names()) {
     EXPECT_EQ(info.name.ends_with("_total"), info.kind == MetricKind::counter) << info.name;
