@@ -72,16 +72,23 @@ AdminResponse plain(int status, std::string text) {
   return response;
 }
 
-std::string render(const AdminResponse& response, bool keep_alive, bool with_body) {
+// How a body is delimited. HTTP/1.0 knows no chunks: what has no length ends with the connection.
+std::string framing(const AdminResponse& response, bool chunks) {
+  if (!response.stream) return fmt::format("Content-Length: {}", response.body.size());
+  if (response.stream_size) return fmt::format("Content-Length: {}", *response.stream_size);
+  return chunks ? "Transfer-Encoding: chunked" : "Pragma: no-cache";
+}
+
+std::string render(const AdminResponse& response, bool keep_alive, bool with_body, bool chunks = true) {
   const auto reason = http::obsolete_reason(static_cast<http::status>(response.status));
   return fmt::format(
-      "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: {}\r\nCache-Control: "
+      "HTTP/1.1 {} {}\r\nContent-Type: {}\r\n{}\r\nConnection: {}\r\nCache-Control: "
       "no-store\r\n"
       "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
-      "Content-Security-Policy: default-src 'none'; style-src 'self' 'unsafe-inline'; form-action 'self'; "
-      "frame-ancestors 'none'; base-uri 'none'\r\n\r\n{}",
+      "Content-Security-Policy: {}\r\n\r\n{}",
       response.status, std::string_view(reason.data(), reason.size()), response.content_type,
-      response.body.size(), keep_alive ? "keep-alive" : "close", with_body ? response.body : std::string());
+      framing(response, chunks), keep_alive ? "keep-alive" : "close", response.content_policy,
+      with_body ? response.body : std::string());
 }
 
 }  // namespace
@@ -151,14 +158,49 @@ struct AdminHttp::Impl {
       auto request = parser.release();
       keep_alive = request.keep_alive();
       AdminResponse response = co_await answer(request, door);
-      const std::string reply = render(response, keep_alive, request.method() != http::verb::head);
-      timer->arm(clock.now() + kIdle, [&socket] {
-        error_code ignored;
-        socket.close(ignored);
-      });
-      co_await asio::async_write(socket, asio::buffer(reply),
-                                 asio::redirect_error(asio::use_awaitable, error));
-      if (error) co_return;
+      const bool chunks = request.version() >= 11;
+      const bool head_only = request.method() == http::verb::head;
+      if (response.stream && !response.stream_size && !chunks) keep_alive = false;
+      const std::string reply = render(response, keep_alive, !head_only, chunks);
+      const bool sent = co_await send(socket, *timer, reply);
+      if (!sent) co_return;
+      if (!response.stream || head_only) continue;
+      auto streaming = send_stream(socket, *timer, response, chunks && !response.stream_size);
+      const bool whole = co_await std::move(streaming);
+      if (!whole) co_return;
+    }
+  }
+
+  // A client that stops reading is cut off.
+  asio::awaitable<bool> send(Socket& socket, Timer& timer, const std::string& octets) {
+    timer.arm(clock.now() + kIdle, [&socket] {
+      error_code ignored;
+      socket.close(ignored);
+    });
+    error_code error;
+    co_await asio::async_write(socket, asio::buffer(octets),
+                               asio::redirect_error(asio::use_awaitable, error));
+    timer.cancel();
+    co_return !error;
+  }
+
+  asio::awaitable<bool> send_stream(Socket& socket, Timer& timer, const AdminResponse& response,
+                                    bool chunks) {
+    std::uint64_t left = response.stream_size.value_or(0);
+    while (true) {
+      const auto next = co_await response.stream->next();
+      if (!next) {
+        log.warning("admin: an answer broke off: " + next.error().text());
+        co_return false;
+      }
+      const bool end = next->empty();
+      if (response.stream_size && (end ? left != 0 : next->size() > left)) co_return false;
+      left -= std::min<std::uint64_t>(left, next->size());
+      if (end && !chunks) co_return true;
+      std::string octets(*next);
+      if (chunks) octets = fmt::format("{:x}\r\n{}\r\n", octets.size(), octets);
+      const bool sent = co_await send(socket, timer, octets);
+      if (!sent || end) co_return sent;
     }
   }
 
@@ -175,18 +217,21 @@ struct AdminHttp::Impl {
       co_return plain(400, "the target holds a malformed escape");
     }
     asked.body = request.body();
+    asked.trusted = door->unix_socket || has_token(request, *door);
     auto handling = handler(std::move(asked));
     co_return co_await std::move(handling);
   }
 
-  std::optional<AdminResponse> may_ask(const http::request<http::string_body>& request, const Door& door) {
-    if (door.unix_socket) return std::nullopt;
+  static bool has_token(const http::request<http::string_body>& request, const Door& door) {
     const std::string_view given(request[http::field::authorization].data(),
                                  request[http::field::authorization].size());
     constexpr std::string_view kBearer = "Bearer ";
-    const bool has_token = !door.token.empty() && given.starts_with(kBearer) &&
-                           equal_in_constant_time(given.substr(kBearer.size()), door.token);
-    if (has_token) return std::nullopt;
+    return !door.token.empty() && given.starts_with(kBearer) &&
+           equal_in_constant_time(given.substr(kBearer.size()), door.token);
+  }
+
+  std::optional<AdminResponse> may_ask(const http::request<http::string_body>& request, const Door& door) {
+    if (door.unix_socket || has_token(request, door)) return std::nullopt;
     const std::string_view host(request[http::field::host].data(), request[http::field::host].size());
     if (!is_local_name(host)) {
       return plain(403, "this Host may be used only with the bearer token of admin.token_file");

@@ -9,10 +9,12 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "config/settings.h"
 #include "smtp/base/asio.h"
+#include "smtp/base/body_source.h"
 #include "smtp/base/clock.h"
 #include "smtp/base/log.h"
 #include "smtp/base/result.h"
@@ -24,12 +26,20 @@ struct AdminRequest {
   std::string path;                          // decoded, without query
   std::map<std::string, std::string> query;  // decoded
   std::string body;                          // at most kMaxAdminBody octets
+  bool trusted = false;  // came over the unix socket or with the token: may see the content of messages
 };
 
 struct AdminResponse {
   int status = 200;
   std::string content_type = "application/json";
+  // Content-Security-Policy. The API's answers are for programs: a browser shall do nothing with them.
+  std::string content_policy =
+      "default-src 'none'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'";
   std::string body;
+  // Instead of `body`: pulled as fast as the client reads. When it fails the connection breaks off, so that
+  // half an answer cannot be taken for a whole one.
+  std::shared_ptr<BodySource> stream;
+  std::optional<std::uint64_t> stream_size;  // octets, where they are known beforehand
 };
 
 inline constexpr std::size_t kMaxAdminBody = 64 * 1024;

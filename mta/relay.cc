@@ -15,7 +15,7 @@ namespace holdfast {
 
 namespace {
 
-constexpr unsigned kBlockingThreads = 2;  // password hashing and file reads; the store has its own
+constexpr unsigned kBlockingThreads = 2;  // file reads and the like; the store has its own
 constexpr auto kProbeResolver = std::chrono::minutes(5);
 
 unsigned worker_threads(const Settings& settings) {
@@ -32,6 +32,9 @@ asio::awaitable<void> close_resolver(ReplaceableResolver& resolver) {
   resolver.close();
   co_return;
 }
+
+// Half of the cores, so that a flood of guesses leaves the other half to mail.
+unsigned hashing_threads() { return std::max(1u, std::thread::hardware_concurrency() / 2); }
 
 std::vector<std::string> texts(const std::vector<Diagnostic>& diagnostics) {
   std::vector<std::string> out;
@@ -58,7 +61,10 @@ Relay::Relay(SettingsPtr settings, std::filesystem::path config_file, Clock& clo
       workers_(worker_threads(*settings), kBlockingThreads),
       connector_(clock, [this] { return settings_.current(); }),
       resolver_(workers_.shared(), clock, *random_, metrics_),
-      report_disk_(asio::make_strand(workers_.blocking())) {}
+      report_disk_(asio::make_strand(workers_.blocking())),
+      hashing_(hashing_threads()),
+      hashing_of_known_(1),
+      volumes_(clock.now()) {}
 
 Relay::~Relay() { workers_.stop(); }
 
@@ -121,20 +127,40 @@ Result<void> Relay::open() {
     }
   }
 
-  authenticator_ = std::make_unique<PasswordAuthenticator>(settings, workers_.blocking(), clock_, log_);
+  AuthPools pools{workers_.blocking(), hashing_.get_executor(), hashing_of_known_.get_executor()};
+  authenticator_ = std::make_unique<PasswordAuthenticator>(settings, std::move(pools), clock_, log_);
   intake_ = std::make_unique<Intake>(
       Intake::Parts{*store_, *scheduler_, settings_, clock_, timeline_, *random_, log_, metrics_, &signer_});
-  Reporter::Parts reporting{workers_.shared(), report_disk_, clock_,  *ledger_,
-                            *report_store_,    resolver_,    *https_, *intake_,
-                            report_key_,       settings_,    log_,    metrics_};
+  queued_reports_ = std::make_unique<QueuedReportMail>(*store_);
+  Reporter::Parts reporting{workers_.shared(), report_disk_, clock_,   *ledger_,         *report_store_,
+                            resolver_,         *https_,      *intake_, *queued_reports_, report_key_,
+                            settings_,         log_,         metrics_};
   reporter_ = std::make_unique<Reporter>(std::move(reporting));
   tasks_ = std::make_unique<TaskGroup>(workers_.shared(), [this](std::string what) {
     log_.error("an exception ended a task of the relay: " + what);
   });
-  AdminApi::Parts api{*this,     *store_, *scheduler_, *policies_,          *ledger_, *reporter_, resolver_,
-                      settings_, clock_,  timeline_,   workers_.blocking(), log_};
+  AdminApi::Parts api{*this,
+                      *store_,
+                      *scheduler_,
+                      *policies_,
+                      *ledger_,
+                      *reporter_,
+                      resolver_,
+                      settings_,
+                      clock_,
+                      timeline_,
+                      workers_.blocking(),
+                      log_,
+                      *intake_,
+                      *random_,
+                      &signer_,
+                      report_ends_.get()};
   api_ = std::make_unique<AdminApi>(std::move(api));
+  StatusSite::Parts site{*this, *store_, *scheduler_, *policies_, *reporter_, settings_, timeline_};
+  site_ = std::make_unique<StatusSite>(std::move(site));
   admin_ = std::make_unique<AdminHttp>(workers_.shared(), clock_, log_, [this](AdminRequest request) {
+    if (request.method == "GET" && StatusSite::is_mine(request.path))
+      return site_->answer(std::move(request));
     return api_->handle(std::move(request));
   });
   return open_listeners();
@@ -143,7 +169,8 @@ Result<void> Relay::open() {
 Result<void> Relay::open_listeners() {
   const auto settings = settings_.current();
   for (const auto& listener : settings->listeners) {
-    SessionServices services{*intake_, *authenticator_, *certificate_, clock_, log_, metrics_, store_.get()};
+    SessionServices services{*intake_, *authenticator_, *certificate_, clock_,   log_,
+                             metrics_, store_.get(),    nullptr,       &volumes_};
     auto opened = SubmissionListener::open(listener, settings_, services, workers_);
     if (!opened) return opened.error();
     listeners_.push_back(std::move(*opened));
@@ -172,6 +199,7 @@ Result<void> Relay::use_resolvers(const DnsServers& servers, Millis timeout) {
 Result<void> Relay::start() {
   const auto settings = settings_.current();
   started_ = true;
+  started_at_ = timeline_.now();
   policies_->start();
   ledger_->start();
   scheduler_->start();
@@ -179,6 +207,7 @@ Result<void> Relay::start() {
   asio::post(workers_.shared(), [this] {
     tasks_->spawn(certificate_->watch());
     tasks_->spawn(watch_resolver());
+    tasks_->spawn(watch_state());
   });
   if (auto bound = admin_->listen_unix(settings->admin.socket); !bound) return bound.error();
   if (settings->admin.http) {

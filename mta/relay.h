@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <boost/asio/thread_pool.hpp>
 #include <filesystem>
 #include <memory>
 #include <vector>
@@ -16,6 +17,8 @@
 #include "mta/admin_api.h"
 #include "mta/log_writer.h"
 #include "mta/metrics_registry.h"
+#include "mta/page/status_site.h"
+#include "mta/queued_report_mail.h"
 #include "mta/replaceable_resolver.h"
 #include "mta/report_signing_key.h"
 #include "mta/trust_roots.h"
@@ -37,7 +40,7 @@
 
 namespace holdfast {
 
-class Relay final : private ServiceControl {
+class Relay final : private ServiceControl, private RelayFactsSource {
  public:
   // `config_file` is read again by a reload. `log` and `clock` outlive the relay.
   static Result<std::unique_ptr<Relay>> build(SettingsPtr settings, std::filesystem::path config_file,
@@ -76,6 +79,12 @@ class Relay final : private ServiceControl {
   asio::awaitable<std::vector<std::string>> not_ready() override;
   asio::awaitable<std::string> metrics_text() override;
   asio::awaitable<std::string> status_json() override;
+  // RelayFactsSource
+  RelayFacts facts() override;
+  asio::awaitable<void> watch_state();  // keeps what the status page shows of the last hour
+  void note_traffic();
+  std::vector<std::string> faults() const;  // why we are not ready, as far as memory tells
+  asio::awaitable<std::string> resolver_fault();
   void update_queue_metrics(const StoreStats& stats);
 
   std::filesystem::path config_file_;
@@ -104,14 +113,22 @@ class Relay final : private ServiceControl {
   ConnectionBudget budget_;
   std::unique_ptr<Scheduler> scheduler_;
   std::vector<std::unique_ptr<Worker>> deliveries_;
+  asio::thread_pool hashing_, hashing_of_known_;  // of passwords, and of nothing that mail waits for
   std::unique_ptr<PasswordAuthenticator> authenticator_;
+  VolumeWatch volumes_;
   std::unique_ptr<Intake> intake_;
+  std::unique_ptr<QueuedReportMail> queued_reports_;
   ReportSigningKey report_key_;
   std::unique_ptr<Reporter> reporter_;
   std::vector<std::unique_ptr<SubmissionListener>> listeners_;
   std::unique_ptr<AdminApi> api_;
+  std::unique_ptr<StatusSite> site_;
   std::unique_ptr<AdminHttp> admin_;
   std::unique_ptr<TaskGroup> tasks_;  // of the shared executor
+  // Of the shared executor:
+  TrafficHistory traffic_;
+  std::string resolver_fault_;  // as it was when last looked for
+  WallTime started_at_{};
   std::atomic<bool> accepting_ = false;
   std::atomic<bool> validating_ = false;
   bool started_ = false;
