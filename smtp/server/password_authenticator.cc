@@ -95,8 +95,8 @@ void VerifiedCache::add(const std::string& user, const std::string& password, co
   entries_.insert_or_assign(user, Entry{mac_of(user, password), hash, now + lifetime_});
 }
 
-PasswordAuthenticator::PasswordAuthenticator(SettingsPtr settings, Executor blocking, Clock& clock, Log& log)
-    : blocking_(std::move(blocking)),
+PasswordAuthenticator::PasswordAuthenticator(SettingsPtr settings, AuthPools pools, Clock& clock, Log& log)
+    : pools_(std::move(pools)),
       clock_(clock),
       users_(settings, clock, log),
       cache_(settings->auth.cache),
@@ -109,7 +109,7 @@ void PasswordAuthenticator::reload(SettingsPtr settings) {
   failures_.set_rate(settings->auth.max_failures);
 }
 
-// On the blocking pool. The answer may have come while this waited: to the same credentials, which are cached
+// On a hashing pool. The answer may have come while this waited: to the same credentials, which are cached
 // now, or to guesses from the same address, which locked it out.
 asio::awaitable<AuthVerdict> PasswordAuthenticator::check(Question question) {
   {
@@ -139,7 +139,7 @@ asio::awaitable<void> PasswordAuthenticator::refresh_users() {
 asio::awaitable<void> PasswordAuthenticator::look_for_users() {
   if (!users_.refresh_is_due()) co_return;
   auto look = refresh_users();
-  co_await hop(blocking_, std::move(look));
+  co_await hop(pools_.files, std::move(look));
 }
 
 asio::awaitable<AuthResult> PasswordAuthenticator::verify_password(std::string user, std::string password,
@@ -149,18 +149,18 @@ asio::awaitable<AuthResult> PasswordAuthenticator::verify_password(std::string u
   const UserRecord* record = table->find(user);
   const bool usable = record != nullptr && !record->suspended && !record->password_hash.empty();
   const IpBytes network = network_of(client_ip);
-  unsigned most = kMaxPending;
+  bool known = false;
   {
     const std::lock_guard lock(mutex_);
     const SteadyTime now = clock_.now();
-    if (good_.knows(client_ip, now)) most = kMaxPendingOfKnown;
+    known = good_.knows(client_ip, now);
     if (failures_.exhausted(client_ip, now)) {
       if (!waiting_.contains(network)) co_return only(AuthVerdict::locked_out);
     } else if (usable && cache_.knows(user, password, record->password_hash, now)) {
       co_return accepted(*record);
     }
   }
-  const Place place(pending_, most);
+  const Place place(known ? pending_of_known_ : pending_, known ? kMaxPendingOfKnown : kMaxPending);
   if (!place.taken()) co_return only(AuthVerdict::unavailable);
   Question question;
   const bool sane = user.size() <= kMaxUserName && password.size() <= kMaxPassword;
@@ -178,7 +178,8 @@ asio::awaitable<AuthResult> PasswordAuthenticator::verify_password(std::string u
     ++waiting_[network];
   }
   auto job = check(std::move(question));
-  const AuthVerdict verdict = co_await hop(blocking_, std::move(job));
+  const Executor pool = known ? pools_.hashing_of_known : pools_.hashing;
+  const AuthVerdict verdict = co_await hop(pool, std::move(job));
   const std::lock_guard lock(mutex_);
   if (--waiting_[network] == 0) waiting_.erase(network);
   if (verdict == AuthVerdict::accepted) co_return accepted(*record);

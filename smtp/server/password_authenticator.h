@@ -1,11 +1,11 @@
 // smtp/server/password_authenticator.h — passwords against the users of the configuration and the users file.
 //
 // Procedure: the address is asked first (FailureLimiter), then the cache of verified credentials, then, on
-// the blocking pool, the hash. While checks from an address are under way, further ones wait behind them and
+// a hashing pool, the hash. While checks from an address are under way, further ones wait behind them and
 // count only when their turn comes: fifty right logins at once are no attack. Unknown and suspended users are
 // hashed against a decoy and refused. What costs CPU is bounded: at most kMaxPending hashes wait, further
-// ones are told to come again. kMaxPendingOfKnown is for addresses from which somebody has logged in lately,
-// so that a flood of guesses does not shut them out.
+// ones are told to come again. Addresses from which somebody has logged in lately have a queue and a pool of
+// their own (kMaxPendingOfKnown), so that a flood of guesses neither shuts them out nor makes them wait.
 #pragma once
 
 #include <array>
@@ -51,15 +51,21 @@ class VerifiedCache {
   std::map<std::string, Entry> entries_;
 };
 
+// Where blocking work is done. Hashes that strangers ask for keep nothing else waiting.
+struct AuthPools {
+  Executor files;  // reads the users file
+  Executor hashing;
+  Executor hashing_of_known;  // for addresses from which somebody has logged in lately
+};
+
 class PasswordAuthenticator final : public Authenticator {
  public:
-  // How many hashes may wait for the pool: at 20 ms each on one thread, a bit more than a second.
+  // How many hashes may wait for each pool: at 20 ms each on one thread, a second or two.
   static constexpr unsigned kMaxPending = 64;
   static constexpr unsigned kMaxPendingOfKnown = 128;
 
-  // Blocks while clear passwords of the configuration are hashed. `blocking` runs hashes; `clock` and `log`
-  // outlive it.
-  PasswordAuthenticator(SettingsPtr settings, Executor blocking, Clock& clock, Log& log);
+  // Blocks while clear passwords of the configuration are hashed. `clock` and `log` outlive it.
+  PasswordAuthenticator(SettingsPtr settings, AuthPools pools, Clock& clock, Log& log);
 
   asio::awaitable<AuthResult> verify_password(std::string user, std::string password,
                                               IpBytes client_ip) override;
@@ -82,10 +88,10 @@ class PasswordAuthenticator final : public Authenticator {
   asio::awaitable<void> refresh_users();
   asio::awaitable<void> look_for_users();
 
-  Executor blocking_;
+  AuthPools pools_;
   Clock& clock_;
   UserDirectory users_;
-  std::atomic<unsigned> pending_ = 0;
+  std::atomic<unsigned> pending_ = 0, pending_of_known_ = 0;
   std::mutex mutex_;  // for what follows
   VerifiedCache cache_;
   FailureLimiter failures_;

@@ -49,7 +49,7 @@ class PasswordAuthenticatorTest : public testing::Test {
   PasswordAuthenticator& authenticator() {
     if (!authenticator_) {
       authenticator_ = std::make_unique<PasswordAuthenticator>(std::make_shared<const Settings>(settings_),
-                                                               pool_.get_executor(), clock_, log_);
+                                                               pools_, clock_, log_);
     }
     return *authenticator_;
   }
@@ -67,7 +67,8 @@ class PasswordAuthenticatorTest : public testing::Test {
   FakeClock clock_;
   CapturingLog log_;
   asio::io_context context_;
-  asio::thread_pool pool_{2};
+  asio::thread_pool pool_{2}, known_pool_{1};
+  AuthPools pools_{pool_.get_executor(), pool_.get_executor(), known_pool_.get_executor()};
   std::unique_ptr<PasswordAuthenticator> authenticator_;
 };
 

@@ -205,6 +205,20 @@ TEST(Auth, FailuresTakeTimeAndThenEndTheSession) {
   EXPECT_EQ(client.metrics.count("auth_attempts_total{mechanism=PLAIN,result=rejected}"), 5U);
 }
 
+TEST(Auth, AnswersAFailureAtTheSameTimeHoweverLongTheCheckTook) {
+  for (const int thinks : {0, 20, 700}) {
+    Secured client;
+    client.users.clock = &client.clock;
+    client.users.thinks = std::chrono::milliseconds(thinks);
+    EXPECT_EQ(client.says("AUTH PLAIN " + plain("nobody", "wrong")), "");
+    if (thinks > 0) {
+      EXPECT_EQ(client.waits(std::chrono::milliseconds(thinks)), "");
+    }
+    EXPECT_EQ(client.waits(std::chrono::milliseconds(999 - thinks)), "") << thinks;
+    EXPECT_EQ(codes_of(client.waits(std::chrono::milliseconds(1))), "535") << thinks;
+  }
+}
+
 TEST(Auth, TellsOfALockoutAndOfTrouble) {
   Secured client;
   client.users.forced = AuthVerdict::locked_out;

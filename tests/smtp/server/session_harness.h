@@ -51,6 +51,8 @@ class OneUser final : public Authenticator {
   ScramKeys scram;
   std::optional<AuthVerdict> forced;
   std::vector<std::string> attempts;  // "user/password"
+  Clock* clock = nullptr;             // when set, an answer takes `thinks`
+  Duration thinks{0};
   OneUser();
 };
 

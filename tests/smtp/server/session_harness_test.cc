@@ -54,6 +54,7 @@ OneUser::OneUser() {
 
 asio::awaitable<AuthResult> OneUser::verify_password(std::string user, std::string password, IpBytes) {
   attempts.push_back(user + "/" + password);
+  if (clock != nullptr) co_await sleep_for(*clock, thinks);
   AuthResult result;
   if (forced) {
     result.verdict = *forced;
