@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "mta/admin_json.h"
+#include "mta/test_message.h"
 #include "smtp/base/base_error.h"
 #include "smtp/base/hop.h"
 
@@ -75,7 +76,10 @@ std::optional<std::chrono::sys_days> parse_day(std::string_view text, WallTime n
 }
 
 AdminApi::AdminApi(Parts parts)
-    : parts_(parts), queue_(parts.store, parts.scheduler, parts.timeline, parts.log) {}
+    : parts_(parts),
+      hand_(OperatorHand::Parts{parts.store, parts.scheduler, parts.settings, parts.timeline, parts.random,
+                                parts.log, parts.signer, parts.observer}),
+      queue_(parts.store, hand_, parts.timeline, parts.log) {}
 
 asio::awaitable<AdminResponse> AdminApi::handle(AdminRequest request) {
   if (request.method == "POST") {
@@ -87,7 +91,7 @@ asio::awaitable<AdminResponse> AdminApi::handle(AdminRequest request) {
 }
 
 asio::awaitable<AdminResponse> AdminApi::get(AdminRequest request) {
-  constexpr std::string_view kMessages = "/v1/messages/";
+  constexpr std::string_view kMessages = "/v1/messages/", kContent = "/content";
   const std::string path = request.path;
   if (path == "/livez" || (path == "/v1/health" && value_of(request, "ready") != "1")) {
     co_return answer(200, "{\"schema\":1,\"live\":true}\n");
@@ -104,7 +108,14 @@ asio::awaitable<AdminResponse> AdminApi::get(AdminRequest request) {
     co_return answer(200, status + "\n");
   }
   if (path == "/v1/queue") co_return co_await queue_.list(std::move(request));
-  if (path.starts_with(kMessages)) co_return co_await queue_.message(path.substr(kMessages.size()));
+  if (path == "/v1/queue/summary") co_return co_await queue_.summary(std::move(request));
+  if (path == "/v1/history") co_return co_await queue_.history(std::move(request));
+  if (path.starts_with(kMessages)) {
+    std::string id = path.substr(kMessages.size());
+    if (!id.ends_with(kContent)) co_return co_await queue_.message(std::move(id));
+    id.resize(id.size() - kContent.size());
+    co_return co_await queue_.content(std::move(id), request.trusted);
+  }
   if (path == "/v1/destinations") co_return co_await destinations();
   if (path == "/v1/sts") co_return co_await policies(value_of(request, "domain"));
   if (path == "/v1/tlsrpt/preview")
@@ -122,6 +133,7 @@ asio::awaitable<AdminResponse> AdminApi::post(AdminRequest request) {
     co_return co_await std::move(changing);
   }
   if (path == "/v1/reload") co_return co_await reload();
+  if (path == "/v1/send-test") co_return co_await send_test(value_of(request, "to"));
   if (path == "/v1/sts/refresh") co_return co_await refresh_policy(value_of(request, "domain"));
   if (path == "/v1/sts/flush") co_return co_await flush_policies(value_of(request, "domain"));
   if (path == "/v1/tlsrpt/send") co_return co_await send_reports(value_of(request, "day"));
@@ -232,6 +244,19 @@ asio::awaitable<AdminResponse> AdminApi::send_reports(std::string day) {
   if (!count) co_return failure(count.error().is(BaseError::not_permitted) ? 400 : 503, count.error().detail);
   parts_.log.event("admin", Fields().add("change", "tlsrpt send").add("day", day));
   co_return answer(200, "{\"schema\":1,\"count\":" + std::to_string(*count) + "}\n");
+}
+
+asio::awaitable<AdminResponse> AdminApi::send_test(std::string to) {
+  const auto settings = parts_.settings.current();
+  auto test = make_test_message(*settings, to, parts_.clock.wall());
+  if (!test) co_return failure(400, "to: " + test.error().detail);
+  StringBody body(std::move(test->content));
+  auto accepting = parts_.sink.accept(std::move(test->envelope), body);
+  const auto accepted = co_await std::move(accepting);
+  if (!accepted) co_return failure(503, accepted.error().text());
+  if (!accepted->id) co_return failure(503, accepted->refusal.summary());
+  parts_.log.event("admin", Fields().add("change", "send-test").add("msg", accepted->id->text()));
+  co_return answer(200, "{\"schema\":1,\"msg\":\"" + accepted->id->text() + "\"}\n");
 }
 
 asio::awaitable<AdminResponse> AdminApi::reload() {

@@ -3,9 +3,15 @@
 //   GET  /livez /readyz                  for orchestrators: 200, or 503 with the reasons
 //   GET  /metrics                        Prometheus text
 //   GET  /v1/status  /v1/health[?ready=1]
-//   GET  /v1/queue?to=&from=&user=&error=&state=&older=&limit=     JSON lines, one per recipient
-//   GET  /v1/messages/ID                 one message with its history
-//   POST /v1/queue/{retry,hold,release,remove}?FILTERS[&dry=1]     {"count":n}
+//   GET  /v1/queue?FILTERS               JSON lines, one per recipient
+//   GET  /v1/queue/summary?by=&FILTERS   JSON lines, one per domain, state, age, error, sender or user
+//   GET  /v1/history?FILTERS             as the queue, newest first, and what has ended too
+//   GET  /v1/messages/ID                 one message with its envelope and history
+//   GET  /v1/messages/ID/content         its octets; over the socket or with the token only
+//   POST /v1/queue/{retry,hold,release,remove,bounce}?FILTERS[&dry=1][&reason=]     {"count":n}
+//     FILTERS: to= from= error= (a part, case ignored), user= domain= msg= state= (the whole), older= newer=
+//     (90m, 2h, 3d) limit=
+//   POST /v1/send-test?to=               {"msg":id}
 //   GET  /v1/destinations                JSON lines
 //   POST /v1/destinations/{pause,resume}?name=
 //   GET  /v1/sts[?domain=]               JSON lines, the policies in force
@@ -58,6 +64,10 @@ class AdminApi {
     const Timeline& timeline;
     Executor blocking;
     Log& log;
+    MessageSink& sink;  // of what the operator injects
+    Random& random;
+    MessageSigner* signer = nullptr;     // of notifications
+    OriginObserver* observer = nullptr;  // told of what the operator ends
   };
   explicit AdminApi(Parts parts);
 
@@ -75,8 +85,10 @@ class AdminApi {
   asio::awaitable<AdminResponse> report_status(std::string day, std::string all);
   asio::awaitable<AdminResponse> send_reports(std::string day);
   asio::awaitable<AdminResponse> reload();
+  asio::awaitable<AdminResponse> send_test(std::string to);
 
   Parts parts_;
+  OperatorHand hand_;
   AdminQueue queue_;
 };
 

@@ -31,6 +31,19 @@ std::string json_string(std::string_view text) {
   return one.json().substr(4);  // "x":
 }
 
+// As it stands in NOTIFY= (RFC 3461 section 4.1); "" = the sender said nothing.
+std::string notify_text(std::uint8_t flags) {
+  if ((flags & kNotifyNever) != 0) return "NEVER";
+  std::string out;
+  const auto add = [&](NotifyFlag flag, const char* word) {
+    if ((flags & flag) != 0) out += (out.empty() ? "" : ",") + std::string(word);
+  };
+  add(kNotifySuccess, "SUCCESS");
+  add(kNotifyFailure, "FAILURE");
+  add(kNotifyDelay, "DELAY");
+  return out;
+}
+
 Fields message_fields(const MessageMeta& meta) {
   Fields fields;
   fields.add("schema", kAdminSchema).add("msg", meta.id.text());
@@ -49,12 +62,6 @@ std::string rfc3339(WallTime at) {
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", std::chrono::floor<std::chrono::seconds>(at));
 }
 
-const char* shown_state(const QueueRow& row) {
-  if (row.state != RecipientState::queued) return name(row.state);
-  if (row.in_hand) return "active";
-  return row.attempts > 0 ? "deferred" : "queued";
-}
-
 std::string queue_row_json(const QueueRow& row) {
   Fields fields = message_fields(*row.meta);
   fields.add("to", row.to).add("state", shown_state(row)).add("attempts", row.attempts);
@@ -62,22 +69,39 @@ std::string queue_row_json(const QueueRow& row) {
   return object(fields);
 }
 
-std::string message_json(const MessageMeta& meta, const std::vector<QueueRow>& rows,
-                         const std::vector<HistoryEntry>& history) {
+std::string message_json(const MessageStory& story) {
   std::vector<std::string> recipients, events;
-  for (const auto& row : rows) {
+  for (const auto& row : story.recipients) {
     Fields fields;
     fields.add("to", row.to).add("state", shown_state(row)).add("attempts", row.attempts);
-    fields.add("next", rfc3339(row.next_attempt)).add("reason", row.reason).add("policy", row.policy);
+    fields.add("next", has_ended(row.state) ? std::string() : rfc3339(row.next_attempt));
+    fields.add("reason", row.reason).add("policy", row.policy).add("mx", row.mx);
+    fields.add("ended", row.ended ? rfc3339(*row.ended) : std::string());
+    fields.add("notify", notify_text(row.dsn.notify)).add("orcpt", row.dsn.original_recipient);
     recipients.push_back(object(fields));
   }
-  for (const auto& entry : history) {
+  for (const auto& entry : story.history) {
     Fields fields;
     fields.add("at", rfc3339(entry.at)).add("event", entry.event);
     events.push_back(with_member(object(fields), "detail", entry.detail.empty() ? "{}" : entry.detail));
   }
-  return with_member(with_member(object(message_fields(meta)), "recipients", array(recipients)), "history",
-                     array(events));
+  const MessageMeta& meta = *story.meta;
+  Fields fields = message_fields(meta);
+  fields.add("release", rfc3339(meta.release)).add("envid", meta.envelope_id);
+  fields.add("ret", meta.dsn_return == DsnReturn::full      ? "FULL"
+                    : meta.dsn_return == DsnReturn::headers ? "HDRS"
+                                                            : "");
+  fields.add("body", meta.body_type == BodyType::eight_bit ? "8BITMIME" : "7BIT");
+  fields.add("smtputf8", meta.smtputf8).add("bounce", meta.is_bounce);
+  return with_member(with_member(object(fields), "recipients", array(recipients)), "history", array(events));
+}
+
+std::string summary_json(const SummaryLine& line, std::string_view by) {
+  Fields fields;
+  fields.add("schema", kAdminSchema).add("by", by).add("key", line.key);
+  fields.add("recipients", line.recipients).add("messages", line.messages).add("bytes", line.bytes);
+  fields.add("oldest", rfc3339(line.oldest));
+  return object(fields);
 }
 
 std::string policy_json(const CachedPolicy& policy, std::string_view source) {

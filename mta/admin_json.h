@@ -6,7 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "queue/store.h"
+#include "queue/queue_query.h"
+#include "queue/queue_summary.h"
 #include "smtp/base/log.h"
 #include "sts/policy_store.h"
 
@@ -19,11 +20,12 @@ std::string rfc3339(WallTime at);  // "2026-01-31T12:00:00Z"; "" for the epoch
 // One recipient: {schema, msg, from, to, state, attempts, next, reason, …}. A queued recipient that was tried
 // before is `deferred`, one in hand now is `active`.
 std::string queue_row_json(const QueueRow& row);
-const char* shown_state(const QueueRow& row);
 
-// One message with its recipients and history.
-std::string message_json(const MessageMeta& meta, const std::vector<QueueRow>& rows,
-                         const std::vector<HistoryEntry>& history);
+// One message with its envelope, recipients and history.
+std::string message_json(const MessageStory& story);
+
+// {schema, by, key, recipients, messages, bytes, oldest}
+std::string summary_json(const SummaryLine& line, std::string_view by);
 
 // {schema, domain, id, mode, max_age, mx, fetched, expires, source}
 std::string policy_json(const CachedPolicy& policy, std::string_view source);

@@ -3,6 +3,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/buffer_body.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
@@ -63,7 +64,12 @@ std::string request_target(const std::string& path, const Query& query) {
   return out;
 }
 
-AdminAnswer AdminClient::ask(const char* method, const std::string& path, const Query& query) const {
+AdminAnswer AdminClient::get_to(const std::string& path, const Query& query, const Sink& sink) const {
+  return ask("GET", path, query, sink);
+}
+
+AdminAnswer AdminClient::ask(const char* method, const std::string& path, const Query& query,
+                             const Sink& sink) const {
   asio::io_context context;
   Socket socket(context);
   boost::system::error_code code;
@@ -82,15 +88,30 @@ AdminAnswer AdminClient::ask(const char* method, const std::string& path, const 
   http::write(socket, request, code);
   if (code) return failed(code, socket_);
 
+  // The relay is ours: an answer may be as long as the queue.
+  http::response_parser<http::buffer_body> parser;
+  parser.body_limit(std::numeric_limits<std::uint64_t>::max());
   beast::flat_buffer buffer;
-  http::response_parser<http::string_body> parser;
-  parser.body_limit(
-      std::numeric_limits<std::uint64_t>::max());  // the relay is ours; a queue listing may be long
-  http::read(socket, buffer, parser, code);
+  http::read_header(socket, buffer, parser, code);
   if (code) return failed(code, socket_);
   AdminAnswer answer;
-  answer.status = parser.get().result_int();
-  answer.body = std::move(parser.get().body());
+  const int status = static_cast<int>(parser.get().result_int());
+  std::vector<char> space(std::size_t{64} * 1024);
+  while (!parser.is_done()) {
+    parser.get().body().data = space.data();
+    parser.get().body().size = space.size();
+    http::read(socket, buffer, parser, code);
+    if (code == http::error::need_buffer) code = {};
+    if (code) return failed(code, socket_);
+    const std::string_view octets(space.data(), space.size() - parser.get().body().size);
+    if (!sink || status / 100 != 2) {
+      answer.body += octets;
+    } else if (!octets.empty() && !sink(octets)) {
+      answer.error = "the answer of the relay could not be written";
+      return answer;
+    }
+  }
+  answer.status = status;
   return answer;
 }
 

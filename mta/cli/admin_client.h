@@ -2,7 +2,9 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -21,13 +23,19 @@ struct AdminAnswer {
 class AdminClient {
  public:
   explicit AdminClient(std::filesystem::path socket) : socket_(std::move(socket)) {}
-  AdminAnswer get(const std::string& path, const Query& query = {}) const { return ask("GET", path, query); }
+  AdminAnswer get(const std::string& path, const Query& query = {}) const {
+    return ask("GET", path, query, nullptr);
+  }
+  // A good answer's body goes to `sink` as it comes, and not into the result; when `sink` says false, or the
+  // answer breaks off, the result is none (status 0).
+  using Sink = std::function<bool(std::string_view octets)>;
+  AdminAnswer get_to(const std::string& path, const Query& query, const Sink& sink) const;
   AdminAnswer post(const std::string& path, const Query& query = {}) const {
-    return ask("POST", path, query);
+    return ask("POST", path, query, nullptr);
   }
 
  private:
-  AdminAnswer ask(const char* method, const std::string& path, const Query& query) const;
+  AdminAnswer ask(const char* method, const std::string& path, const Query& query, const Sink& sink) const;
   std::filesystem::path socket_;
 };
 

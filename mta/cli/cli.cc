@@ -5,10 +5,13 @@
 #include "mta/cli/check_command.h"
 #include "mta/cli/command_info.h"
 #include "mta/cli/config_commands.h"
+#include "mta/cli/dkim_commands.h"
 #include "mta/cli/init_command.h"
+#include "mta/cli/queue_commands.h"
 #include "mta/cli/relay_commands.h"
 #include "mta/cli/selftest_command.h"
 #include "mta/cli/tlsrpt_read.h"
+#include "mta/cli/trace_command.h"
 #include "mta/cli/user_commands.h"
 #include "mta/service.h"
 
@@ -25,6 +28,9 @@ struct Parsed {
   InitOptions init;
   GenerateOptions generate;
   LintOptions lint;
+  DkimOptions dkim;
+  DnsOptions dns;
+  SendTestOptions send_test;
   std::string id, domain, shell;
   std::string day = "today", report_day;
   std::vector<std::string> files;
@@ -63,7 +69,9 @@ class Tree {
     service();
     config();
     queue();
+    messages();
     policy();
+    keys();
     users();
     documents();
   }
@@ -155,7 +163,10 @@ class Tree {
     command->add_option("--to", p_.queue.to, "recipient holds this text")->type_name("TEXT");
     command->add_option("--from", p_.queue.from, "sender holds this text")->type_name("TEXT");
     command->add_option("--user", p_.queue.user, "submitted by this user")->type_name("NAME");
+    command->add_option("--domain", p_.queue.domain, "to this recipient domain")->type_name("DOMAIN");
     command->add_option("--older", p_.queue.older, "accepted longer ago than this, such as 2h")
+        ->type_name("TIME");
+    command->add_option("--newer", p_.queue.newer, "accepted within this time, such as 30m")
         ->type_name("TIME");
     command->add_option("--error", p_.queue.error, "last reason holds this text")->type_name("TEXT");
     command->add_option("--state", p_.queue.state, "queued, deferred, active, held, …")->type_name("STATE");
@@ -166,6 +177,11 @@ class Tree {
     CLI::App& queue = group("queue", "messages that wait");
     add_filters(with_relay(
         leaf(queue, "list", "one line per recipient", [this] { return queue_list(p_.common, p_.queue); })));
+    CLI::App* summary = with_relay(leaf(queue, "summary", "how much waits, and by what",
+                                        [this] { return queue_summary(p_.common, p_.queue); }));
+    summary->add_option("--by", p_.queue.by, "domain (the default), state, age, error, sender or user")
+        ->type_name("WHAT");
+    add_filters(summary);
     CLI::App* show = with_relay(leaf(queue, "show", "one message, its recipients and its history",
                                      [this] { return queue_show(p_.common, p_.id); }));
     show->add_option("ID", p_.id, "queue id")->required()->type_name("");
@@ -173,6 +189,7 @@ class Tree {
         {"retry", "tries again at once"},
         {"hold", "keeps back until released"},
         {"release", "lets go what was held"},
+        {"bounce", "gives up, and tells the sender"},
         {"remove", "drops without a word to the sender"},
     };
     for (const auto& [name, what] : changes) {
@@ -183,7 +200,15 @@ class Tree {
       add_filters(command);
       command->add_flag("--all", p_.queue.all, "every message");
       command->add_flag("--yes", p_.queue.yes, "do not ask");
+      if (change == "bounce")
+        command->add_option("--reason", p_.queue.reason, "what the sender is told")->type_name("TEXT");
     }
+    CLI::App* archive =
+        with_relay(leaf(queue, "export", "a tar archive of messages, each with its content and its envelope",
+                        [this] { return queue_export(p_.common, p_.queue); }));
+    archive->add_option("-o,--output", p_.queue.output, "a new file, instead of standard output")
+        ->type_name("FILE");
+    add_filters(archive);
     CLI::App& destination = group("destination", "where mail goes");
     with_relay(leaf(destination, "list", "state of each destination, and why it waits",
                     [this] { return destination_list(p_.common); }));
@@ -200,6 +225,58 @@ class Tree {
           destination, name, what, [this, change] { return destination_change(p_.common, change, p_.id); }));
       command->add_option("NAME", p_.id, "as the list names it")->required()->type_name("");
     }
+  }
+
+  void messages() {
+    CLI::App* trace_command = with_relay(leaf(
+        root_, "trace", "what became of a message, with the transcripts of its last attempts; or of which",
+        [this] { return trace(p_.common, p_.id, p_.queue); }));
+    CLI::Option* id = trace_command->add_option("ID", p_.id, "queue id; without it, filters find messages");
+    id->type_name("");
+    trace_command->add_option("--message", p_.id, "the same as ID")->type_name("ID")->excludes(id);
+    add_filters(trace_command);
+    CLI::App* test = with_relay(leaf(root_, "send-test", "sends a test message through the queue",
+                                     [this] { return send_test(p_.common, p_.send_test); }));
+    test->add_option("ADDRESS", p_.send_test.address, "to whom")->required()->type_name("");
+    test->add_flag("--wait", p_.send_test.wait, "follows it to its end");
+    test->add_option("--timeout", p_.send_test.timeout, "how long to wait; default 120")
+        ->check(CLI::Range(std::int64_t{1}, std::int64_t{86400}))
+        ->type_name("SECONDS");
+  }
+
+  void keys() {
+    CLI::App& dkim = group("dkim", "signing keys");
+    const auto with_keys = [this](CLI::App* command) {
+      with_json(with_config(command))
+          ->add_option("DOMAIN", p_.dkim.domains, "default: every domain that has a key")
+          ->type_name("");
+      command->add_option("--selector", p_.dkim.selector, "default: that of dkim.selector")
+          ->type_name("NAME");
+      return command;
+    };
+    CLI::App* keygen =
+        with_keys(leaf(dkim, "keygen", "makes keys that are not there yet; prints their records",
+                       [this] { return dkim_keygen(p_.common, p_.dkim); }));
+    keygen->add_option("--algorithm", p_.dkim.algorithm, "rsa (the default) or ed25519")->type_name("NAME");
+    with_keys(leaf(dkim, "txt", "the records of all keys, to publish",
+                   [this] { return dkim_txt(p_.common, p_.dkim); }));
+    with_keys(leaf(dkim, "check", "compares the keys with their records in DNS",
+                   [this] { return dkim_check(p_.common, p_.dkim); }));
+    CLI::App& dns = group("dns", "the relay's own records");
+    CLI::App* check = with_json(with_config(
+        leaf(dns, "check", "verifies what `init` told to publish: address, PTR, SPF, DKIM, TLS-RPT, MTA-STS",
+             [this] { return dns_check(p_.common, p_.dns); })));
+    check
+        ->add_option("--domain", p_.dns.domains,
+                     "a domain that sends; may be repeated; default: those with a key")
+        ->allow_extra_args(false)
+        ->type_name("DOMAIN");
+    check
+        ->add_option(
+            "--address", p_.dns.addresses,
+            "a public address of the relay; may be repeated; default: those of [[source]] or of the name")
+        ->allow_extra_args(false)
+        ->type_name("IP");
   }
 
   void policy() {
@@ -283,7 +360,11 @@ class Tree {
     user_command(user, "remove", "removes a user", [this] { return user_remove(p_.common, p_.user); });
     CLI::App* suspend = user_command(user, "suspend", "lets a user log in no more",
                                      [this] { return user_suspend(p_.common, p_.user); });
-    suspend->add_flag("--resume", p_.user.resume, "lets the user log in again");
+    CLI::Option* resume = suspend->add_flag("--resume", p_.user.resume, "lets the user log in again");
+    suspend->add_flag("--hold", p_.user.hold, "holds the user's mail in the queue of the running relay")
+        ->excludes(resume);
+    suspend->add_flag("--release", p_.user.release, "with --resume: releases the user's held mail")
+        ->needs(resume);
   }
 
   void documents() {
@@ -294,8 +375,11 @@ class Tree {
       return print(script), exit_code::yes;
     });
     completion->add_option("SHELL", p_.shell, "bash, zsh or fish")->required()->type_name("");
-    leaf(root_, "man", "prints the manual page",
-         [this] { return print(manual_page(describe(root_), HOLDFAST_VERSION)), exit_code::yes; });
+    CLI::App* manual = leaf(root_, "man", "prints the manual page", [this] {
+      print(p_.markdown ? command_table(describe(root_)) : manual_page(describe(root_), HOLDFAST_VERSION));
+      return exit_code::yes;
+    });
+    manual->add_flag("--markdown", p_.markdown, "as a table for the README");
     leaf(root_, "version", "prints the version",
          [] { return print("holdfast " HOLDFAST_VERSION "\n"), exit_code::yes; });
   }

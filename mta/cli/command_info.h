@@ -27,4 +27,7 @@ std::string completion_script(const CommandInfo& root, const std::string& shell)
 // A manual page in man(7) format.
 std::string manual_page(const CommandInfo& root, const std::string& version);
 
+// "| command | does |" per command; the README holds the same table.
+std::string command_table(const CommandInfo& root);
+
 }  // namespace holdfast

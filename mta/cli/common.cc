@@ -12,6 +12,10 @@ namespace holdfast {
 
 void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
+bool print_all(std::string_view text) {
+  return std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+}
+
 void complain(std::string_view text) {
   const std::string line = "holdfast: " + std::string(text) + "\n";
   std::fflush(stdout);  // what was said before stays before it, also when both go to one file

@@ -20,8 +20,9 @@ struct CommonOptions {
   bool json = false;
 };
 
-void print(std::string_view text);     // to standard output
-void complain(std::string_view text);  // "holdfast: text" to standard error
+void print(std::string_view text);      // to standard output
+bool print_all(std::string_view text);  // the same; false when it could not be written
+void complain(std::string_view text);   // "holdfast: text" to standard error
 bool stdout_is_terminal();
 bool stdin_is_terminal();
 

@@ -12,7 +12,7 @@ struct DnsPlan {
   std::vector<std::string> addresses;  // of the relay; empty = not told
   std::vector<std::string> domains;    // that send through it
   std::string selector;
-  std::vector<std::pair<std::string, std::string>> dkim_keys;  // domain, public key in base64
+  std::vector<std::pair<std::string, std::string>> dkim_keys;  // domain, value of its record
   std::vector<std::string> mx;  // of the domains, for their MTA-STS policy; empty = not told
   std::string sts_id;           // of the MTA-STS record: letters and digits
   std::string report_address;   // receives TLS reports

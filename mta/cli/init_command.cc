@@ -15,10 +15,10 @@
 #include "config/schema.h"
 #include "config/schema_values.h"
 #include "mta/cli/common.h"
-#include "mta/cli/dkim_key.h"
 #include "mta/cli/dns_records.h"
 #include "mta/cli/password_input.h"
 #include "mta/cli/users_store.h"
+#include "queue/dkim_key.h"
 #include "smtp/base/domain_name.h"
 
 namespace holdfast {
@@ -144,19 +144,22 @@ UsersError make_user(const InitOptions& o) {
   });
 }
 
-// The domain's public key, of a new pair or of the one that is there already.
-std::string dkim_key_of(const InitOptions& o, const std::string& domain, std::string& public_text) {
-  const auto directory = o.data_dir / "dkim" / domain;
-  const auto file = directory / (std::string(selector) + ".pem");
-  if (std::string wrong = make_directory(directory, true); !wrong.empty()) return wrong;
-  if (std::filesystem::exists(file)) {
-    std::ifstream in(file, std::ios::binary);
-    public_text = dkim_public_text({std::istreambuf_iterator<char>(in), {}});
-    return public_text.empty() ? file.string() + " holds no private key in PEM" : "";
+// The record of the domain's key, of a new one or of the one that is there already.
+std::string dkim_record_of(const InitOptions& o, const std::string& domain, std::string& record) {
+  const auto key_dir = o.data_dir / "dkim";
+  const auto file = dkim_key_path(key_dir, domain, selector);
+  if (std::string wrong = make_directory(file.parent_path(), true); !wrong.empty()) return wrong;
+  auto key = DkimKey::load(file);
+  if (!key && key.error().is(DkimError::no_key)) {
+    key = DkimKey::generate(DkimAlgorithm::rsa_sha256);
+    if (!key) return key.error().text();
+    if (const auto saved = key->save(file); !saved) return saved.error().text();
   }
-  const DkimKeyPair pair = make_dkim_key();
-  public_text = pair.public_text;
-  return write_new(file, pair.private_pem, 0600);
+  if (!key) return key.error().text();
+  const auto value = key->record();
+  if (!value) return value.error().text();
+  record = *value;
+  return "";
 }
 
 int fail(const std::string& text) { return complain(printable(text)), exit_code::permission; }
@@ -189,9 +192,9 @@ int init_directory(InitOptions o) {
   if (const std::string wrong = make_directory(o.data_dir, true); !wrong.empty()) return fail(wrong);
   DnsPlan plan;
   for (const std::string& domain : o.domains) {
-    std::string key;
-    if (const std::string wrong = dkim_key_of(o, domain, key); !wrong.empty()) return fail(wrong);
-    plan.dkim_keys.emplace_back(domain, key);
+    std::string record;
+    if (const std::string wrong = dkim_record_of(o, domain, record); !wrong.empty()) return fail(wrong);
+    plan.dkim_keys.emplace_back(domain, record);
   }
   if (!o.user.empty())
     if (const UsersError error = make_user(o); error.exit_code != 0)
@@ -210,6 +213,7 @@ int init_directory(InitOptions o) {
   complain("wrote " + file.string() + "; data is kept in " + o.data_dir.string() +
            ". Publish these records:");
   print(zone_lines(plan));
+  complain("once they are published, ask: holdfast dns check -c " + file.string());
   return exit_code::yes;
 }
 

@@ -66,7 +66,27 @@ void command_text(std::string& out, const CommandInfo& command, const std::strin
   }
 }
 
+void table_rows(std::string& out, const CommandInfo& command, const std::string& path) {
+  for (const CommandInfo& child : command.commands) {
+    const std::string name = path.empty() ? child.name : path + " " + child.name;
+    if (!child.commands.empty()) {
+      table_rows(out, child, name);
+      continue;
+    }
+    std::string usage = name;
+    for (const OptionInfo& option : child.options)
+      if (option.names.empty()) usage += option.required ? " " + option.value : " [" + option.value + "]";
+    out += "| `" + usage + "` | " + child.description + " |\n";
+  }
+}
+
 }  // namespace
+
+std::string command_table(const CommandInfo& root) {
+  std::string out = "| command | does |\n|---|---|\n";
+  table_rows(out, root, "");
+  return out;
+}
 
 std::string manual_page(const CommandInfo& root, const std::string& version) {
   std::string out = ".TH HOLDFAST 1 \"\" \"holdfast " + version + "\"\n.SH NAME\nholdfast \\- " +

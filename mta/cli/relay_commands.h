@@ -8,21 +8,8 @@
 
 namespace holdfast {
 
-struct QueueOptions {
-  std::vector<std::string> ids;
-  std::string to, from, user, older, error, state, limit;
-  bool all = false;  // changes: without any filter
-  bool yes = false;  // changes: do not ask
-};
-
-int queue_list(const CommonOptions& common, const QueueOptions& options);
-int queue_show(const CommonOptions& common, const std::string& id);
-// `what`: retry, hold, release, remove.
-int queue_change(const CommonOptions& common, const std::string& what, const QueueOptions& options);
-int destination_list(const CommonOptions& common);
-int destination_show(const CommonOptions& common, const std::string& name);
-// `what`: pause or resume.
-int destination_change(const CommonOptions& common, const std::string& what, const std::string& name);
+// hold or release: all that this user, by its whole name, has in the queue. Says how much when there is some.
+int change_mail_of(const CommonOptions& common, const std::string& user, const std::string& what);
 int sts_show(const CommonOptions& common, const std::string& domain);
 int sts_refresh(const CommonOptions& common, const std::string& domain);
 // "": all of them.

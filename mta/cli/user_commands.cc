@@ -1,14 +1,19 @@
 #include "mta/cli/user_commands.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "config/values.h"
 #include "mta/cli/password_input.h"
+#include "mta/cli/relay_commands.h"
 #include "mta/cli/table.h"
 #include "mta/cli/users_store.h"
 
 namespace holdfast {
 namespace {
+
+constexpr auto kUsersFileIsSeen = std::chrono::milliseconds(1200);
 
 int finish(const UsersError& error) {
   if (error.exit_code != 0) complain(printable(error.text));
@@ -151,7 +156,16 @@ int user_remove(const CommonOptions& common, const UserOptions& options) {
 }
 
 int user_suspend(const CommonOptions& common, const UserOptions& options) {
-  return change_user(common, options.name, [&](UserRecord& user) { user.suspended = !options.resume; });
+  const int code =
+      change_user(common, options.name, [&](UserRecord& user) { user.suspended = !options.resume; });
+  if (code != exit_code::yes) return code;
+  if (options.release) return change_mail_of(common, options.name, "release");
+  if (!options.hold) return code;
+  const int held = change_mail_of(common, options.name, "hold");
+  if (held != exit_code::yes) return held;
+  // The relay looks at the users file once a second: what it took until then is held too.
+  std::this_thread::sleep_for(kUsersFileIsSeen);
+  return change_mail_of(common, options.name, "hold");
 }
 
 }  // namespace holdfast

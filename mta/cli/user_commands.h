@@ -15,7 +15,9 @@ struct UserOptions {
   std::string messages, recipients;  // rates; "" = unlimited
   bool tls_required_no = false;
   std::filesystem::path password_file;
-  bool resume = false;  // suspend: undo it
+  bool resume = false;   // suspend: undo it
+  bool hold = false;     // suspend: hold what the user has in the queue
+  bool release = false;  // suspend --resume: release what is held of the user
 };
 
 int user_add(const CommonOptions& common, const UserOptions& options);

@@ -13,13 +13,42 @@
 #include <boost/asio/use_future.hpp>
 #include <thread>
 
+#include "smtp/base/base_error.h"
 #include "tests/fakes/capture.h"
 
 namespace holdfast {
 namespace {
 
+// Gives its parts one by one; an empty one at the end makes it fail.
+class Parts final : public BodySource {
+ public:
+  explicit Parts(std::vector<std::string> parts) : parts_(std::move(parts)) {}
+  asio::awaitable<Result<std::string_view>> next() override {
+    if (at_ == parts_.size()) co_return std::string_view();
+    if (parts_[at_].empty()) co_return Error(BaseError::io, "the disk is gone");
+    co_return std::string_view(parts_[at_++]);
+  }
+
+ private:
+  std::vector<std::string> parts_;
+  std::size_t at_ = 0;
+};
+
 asio::awaitable<AdminResponse> echo(AdminRequest request) {
   AdminResponse response;
+  if (request.path == "/stream") {
+    response.stream = std::make_shared<Parts>(std::vector<std::string>{"one ", "and two"});
+    if (request.query.contains("sized")) response.stream_size = 11;
+    co_return response;
+  }
+  if (request.path == "/broken") {
+    response.stream = std::make_shared<Parts>(std::vector<std::string>{"one ", ""});
+    co_return response;
+  }
+  if (request.path == "/trusted") {
+    response.body = request.trusted ? "yes" : "no";
+    co_return response;
+  }
   response.body = request.method + " " + request.path + " " + std::to_string(request.body.size());
   co_return response;
 }
@@ -119,6 +148,37 @@ TEST_F(AdminHttpTest, WantsATokenBeforeItListensBeyondLoopback) {
   const auto bound = http_.listen_tcp({"0.0.0.0", 0}, "");
   ASSERT_FALSE(bound);
   EXPECT_NE(bound.error().text().find("admin.token_file"), std::string::npos);
+}
+
+TEST_F(AdminHttpTest, StreamsInChunksOrWithTheLengthWhereItIsKnown) {
+  ASSERT_TRUE(http_.listen_unix(socket_path()));
+  const auto chunked = over_unix("GET /stream HTTP/1.1\r\nHost: x\r\n" + kEnd);
+  EXPECT_NE(chunked.find("\r\nTransfer-Encoding: chunked\r\n"), std::string::npos) << chunked;
+  EXPECT_TRUE(chunked.ends_with("\r\n\r\n4\r\none \r\n7\r\nand two\r\n0\r\n\r\n")) << chunked;
+  const auto sized = over_unix("GET /stream?sized HTTP/1.1\r\nHost: x\r\n" + kEnd);
+  EXPECT_NE(sized.find("\r\nContent-Length: 11\r\n"), std::string::npos) << sized;
+  EXPECT_TRUE(sized.ends_with("\r\n\r\none and two")) << sized;
+  const auto old = over_unix("GET /stream HTTP/1.0\r\nHost: x\r\n\r\n");
+  EXPECT_TRUE(old.ends_with("\r\n\r\none and two")) << old;
+  EXPECT_EQ(old.find("chunked"), std::string::npos);
+  const auto head = over_unix("HEAD /stream HTTP/1.1\r\nHost: x\r\n" + kEnd);
+  EXPECT_TRUE(head.ends_with("\r\n\r\n")) << head;
+}
+
+TEST_F(AdminHttpTest, AnAnswerThatBreaksOffIsNotTakenForAWholeOne) {
+  ASSERT_TRUE(http_.listen_unix(socket_path()));
+  const auto reply = over_unix("GET /broken HTTP/1.1\r\nHost: x\r\n" + kEnd);
+  EXPECT_TRUE(reply.ends_with("4\r\none \r\n")) << reply;  // no last chunk
+  EXPECT_TRUE(log_.holds("the disk is gone"));
+}
+
+TEST_F(AdminHttpTest, TrustsTheSocketAndTheTokenOnly) {
+  ASSERT_TRUE(http_.listen_tcp({"127.0.0.1", 0}, "s3cret"));
+  ASSERT_TRUE(http_.listen_unix(socket_path()));
+  EXPECT_TRUE(over_unix("GET /trusted HTTP/1.1\r\nHost: x\r\n" + kEnd).ends_with("yes"));
+  EXPECT_TRUE(over_tcp("GET /trusted HTTP/1.1\r\nHost: localhost\r\n" + kEnd).ends_with("no"));
+  EXPECT_TRUE(over_tcp("GET /trusted HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer s3cret\r\n" + kEnd)
+                  .ends_with("yes"));
 }
 
 TEST_F(AdminHttpTest, BoundsWhatItReads) {

@@ -20,13 +20,37 @@ class RecordingWork final : public ReadyWork {
   int looked = 0;
 };
 
+class OneSetting final : public SettingsSource {
+ public:
+  OneSetting() {
+    auto s = std::make_shared<Settings>();
+    s->hostname = "relay.test";
+    s->postmaster = "postmaster@relay.test";
+    s->queue.bounce_expire = std::chrono::hours(24);
+    settings = s;
+  }
+  SettingsPtr current() const override { return settings; }
+  SettingsPtr settings;
+};
+
+asio::awaitable<std::string> read_all(std::shared_ptr<BodySource> source) {
+  std::string all;
+  while (true) {
+    const auto chunk = co_await source->next();
+    if (!chunk) co_return "broken: " + chunk.error().text();
+    if (chunk->empty()) co_return all;
+    all += *chunk;
+  }
+}
+
 class AdminQueueTest : public testing::Test {
  protected:
-  QueueId accept(const std::string& from, const std::vector<std::string>& to) {
+  QueueId accept(const std::string& from, const std::vector<std::string>& to, const std::string& user = "") {
     Batch batch;
     Accept& accept = batch.accept.emplace_back();
     accept.meta.id = QueueId::make(clock_.wall(), *random_);
     accept.meta.reverse_path = Mailbox::parse(from).value();
+    accept.meta.user = user;
     accept.meta.accepted = accept.meta.release = timeline_.now();
     accept.meta.expires = timeline_.now() + std::chrono::days(5);
     accept.body = store_.stage_body();
@@ -44,7 +68,22 @@ class AdminQueueTest : public testing::Test {
   AdminResponse list(std::map<std::string, std::string> query) {
     AdminRequest request;
     request.query = std::move(query);
-    return run(admin_.list(request));
+    return whole(run(admin_.list(request)));
+  }
+  AdminResponse history(std::map<std::string, std::string> query) {
+    AdminRequest request;
+    request.query = std::move(query);
+    return whole(run(admin_.history(request)));
+  }
+  AdminResponse summary(std::map<std::string, std::string> query) {
+    AdminRequest request;
+    request.query = std::move(query);
+    return run(admin_.summary(request));
+  }
+  // With the body that would have been streamed.
+  static AdminResponse whole(AdminResponse response) {
+    if (response.stream) response.body = run(read_all(response.stream));
+    return response;
   }
   AdminResponse change(const std::string& what, std::map<std::string, std::string> query) {
     AdminRequest request;
@@ -58,7 +97,9 @@ class AdminQueueTest : public testing::Test {
   MemoryStore store_{clock_};
   RecordingWork work_;
   CapturingLog log_;
-  AdminQueue admin_{store_, work_, timeline_, log_};
+  OneSetting settings_;
+  OperatorHand hand_{OperatorHand::Parts{store_, work_, settings_, timeline_, *random_, log_}};
+  AdminQueue admin_{store_, hand_, timeline_, log_};
 };
 
 TEST_F(AdminQueueTest, ListsOneLinePerRecipientWithTheFieldsOfTheContract) {
@@ -70,6 +111,15 @@ TEST_F(AdminQueueTest, ListsOneLinePerRecipientWithTheFieldsOfTheContract) {
       << body;
   EXPECT_NE(body.find("\"to\":\"a@one.test\",\"state\":\"queued\",\"attempts\":0"), std::string::npos)
       << body;
+}
+
+TEST_F(AdminQueueTest, TakesAllOfAUserByItsWholeName) {
+  accept("app@example.com", {"a@one.test"}, "app");
+  accept("app@example.com", {"b@two.test"}, "app2");
+  EXPECT_NE(change("hold", {{"user", "app"}}).body.find("\"count\":1"), std::string::npos);
+  const auto held = list({{"state", "held"}}).body;
+  EXPECT_NE(held.find("a@one.test"), std::string::npos);
+  EXPECT_EQ(held.find("b@two.test"), std::string::npos);
 }
 
 TEST_F(AdminQueueTest, FiltersByRecipient) {
@@ -108,6 +158,67 @@ TEST_F(AdminQueueTest, HoldsAndReleases) {
 TEST_F(AdminQueueTest, SaysThatAMessageIsUnknown) {
   EXPECT_EQ(run(admin_.message(QueueId::make(clock_.wall(), *random_).text())).status, 404);
   EXPECT_EQ(run(admin_.message("not an id")).status, 400);
+}
+
+TEST_F(AdminQueueTest, BouncesAfterACountAndTellsTheSender) {
+  accept("app@example.com", {"a@one.test", "b@two.test"});
+  ASSERT_EQ(
+      run(store_.claim({"two.test"}, 10, timeline_.now(), "test", std::chrono::minutes(5))).value().size(),
+      1u);
+  EXPECT_EQ(change("bounce", {{"dry", "1"}}).body, "{\"schema\":1,\"count\":1,\"active\":1}\n");
+  EXPECT_EQ(change("bounce", {{"reason", "closed for good"}}).body,
+            "{\"schema\":1,\"count\":1,\"active\":1}\n");
+  EXPECT_NE(list({}).body.find("\"to\":\"app@example.com\",\"state\":\"queued\""), std::string::npos);
+  EXPECT_NE(history({{"state", "bounced"}}).body.find("closed for good"), std::string::npos);
+  EXPECT_EQ(change("hold", {{"reason", "x"}}).status, 400) << "only a bounce has a reason";
+}
+
+TEST_F(AdminQueueTest, ALimitIsOfWhatIsChanged) {
+  accept("app@example.com", {"a@one.test", "b@two.test", "c@three.test"});
+  EXPECT_EQ(change("hold", {{"limit", "2"}}).body, "{\"schema\":1,\"count\":2}\n");
+  EXPECT_EQ(change("hold", {{"limit", "2"}}).body, "{\"schema\":1,\"count\":1}\n");
+  EXPECT_EQ(list({{"limit", "0"}}).status, 400);
+}
+
+TEST_F(AdminQueueTest, HistoryTellsOfWhatHasEndedTheNewestFirst) {
+  accept("app@example.com", {"a@one.test"});
+  change("remove", {});
+  accept("app@example.com", {"b@two.test"});
+  const auto body = history({}).body;
+  EXPECT_LT(body.find("b@two.test"), body.find("a@one.test"));
+  EXPECT_NE(body.find("\"state\":\"removed\""), std::string::npos) << body;
+  EXPECT_EQ(history({{"domain", "ONE.test"}}).body.find("b@two.test"), std::string::npos);
+  EXPECT_EQ(history({{"newer", "x"}}).status, 400);
+}
+
+TEST_F(AdminQueueTest, SumsUp) {
+  accept("app@example.com", {"a@one.test", "b@one.test"});
+  const auto body = summary({}).body;
+  EXPECT_NE(body.find("\"by\":\"domain\",\"key\":\"one.test\",\"recipients\":2,\"messages\":1"),
+            std::string::npos)
+      << body;
+  EXPECT_NE(summary({{"by", "state"}, {"to", "a@"}}).body.find("\"key\":\"queued\",\"recipients\":1"),
+            std::string::npos);
+  EXPECT_EQ(summary({{"by", "colour"}}).status, 400);
+}
+
+TEST_F(AdminQueueTest, AMessageShowsItsEnvelope) {
+  const auto id = accept("app@example.com", {"a@one.test"}, "app");
+  change("remove", {});
+  const auto body = run(admin_.message(id.text())).body;
+  for (const char* part : {"\"user\":\"app\"", "\"state\":\"removed\"", "\"notify\":\"\"", "\"ret\":\"\"",
+                           "\"body\":\"7BIT\"", "\"by\":\"operator\""})
+    EXPECT_NE(body.find(part), std::string::npos) << part << " in " << body;
+}
+
+TEST_F(AdminQueueTest, ContentIsForTheTrustedAlone) {
+  const auto id = accept("app@example.com", {"a@one.test"});
+  EXPECT_EQ(run(admin_.content(id.text(), false)).status, 403);
+  const auto response = whole(run(admin_.content(id.text(), true)));
+  EXPECT_EQ(response.body, "Subject: x\r\n\r\nbody\r\n");
+  EXPECT_EQ(response.stream_size, response.body.size());
+  EXPECT_EQ(run(admin_.content(QueueId::make(clock_.wall(), *random_).text(), true)).status, 404);
+  EXPECT_TRUE(log_.holds("read content"));
 }
 
 TEST(AdminTarget, DecodesPathAndQuery) {

@@ -1,6 +1,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <sstream>
 
 #include "config/reference.h"
 #include "config/users_file.h"
@@ -197,6 +201,225 @@ TEST_F(Cli, AChangeOfIdsAsksForEachAndOneOfNothingIsANo) {
   EXPECT_EQ(run({"queue", "remove", "01C", "--yes"}).code, 1);
 }
 
+TEST_F(Cli, ABounceTellsWhatWasLeftAlone) {
+  const FakeRelay relay(socket(), [](const std::string&) { return "200 {\"count\":2,\"active\":1}"; });
+  const Ran ran = run({"queue", "bounce", "--domain", "d.example", "--reason", "closed", "--yes"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out, "bounce: 2 recipients\n");
+  EXPECT_THAT(ran.err, HasSubstr("1 recipient were being tried"));
+  EXPECT_THAT(relay.asked(), ElementsAre("POST /v1/queue/bounce?domain=d.example&dry=1&reason=closed",
+                                         "POST /v1/queue/bounce?domain=d.example&reason=closed"));
+  EXPECT_EQ(run({"queue", "bounce", "--all", "--yes", "--json"}).out,
+            "{\"schema\":1,\"change\":\"bounce\",\"count\":2,\"active\":1}\n");
+}
+
+TEST_F(Cli, WhatIsBeingTriedCanOnlyBeBouncedLater) {
+  const FakeRelay relay(socket(), [](const std::string&) { return "200 {\"count\":0,\"active\":3}"; });
+  EXPECT_EQ(run({"queue", "bounce", "--all", "--yes"}).code, 75);
+}
+
+TEST_F(Cli, QueueSummaryNamesItsColumnByWhatItCounts) {
+  const FakeRelay relay(socket(), [](const std::string&) {
+    return "200 {\"schema\":1,\"by\":\"error\",\"key\":\"450 later\",\"recipients\":3,\"messages\":2,"
+           "\"bytes\":10,\"oldest\":\"2026-11-21T22:00:00Z\"}\n";
+  });
+  EXPECT_EQ(run({"queue", "summary", "--by", "error", "--newer", "2h"}).out,
+            "3\t2\t10\t2026-11-21T22:00:00Z\t450 later\n");
+  EXPECT_EQ(relay.asked().back(), "GET /v1/queue/summary?newer=2h&by=error");
+}
+
+TEST_F(Cli, ExportWritesATarThatTarReads) {
+  if (!std::filesystem::exists("/bin/tar")) GTEST_SKIP() << "tar is missing";
+  const std::string content = "Subject: x\r\n\r\n" + std::string(1000, 'b') + "\r\n";
+  const FakeRelay relay(socket(), [&](const std::string& line) -> std::string {
+    if (line.starts_with("GET /v1/queue")) {
+      return "200 {\"msg\":\"01JD0000000000000000000000\",\"to\":\"a@b.example\"}\n"
+             "{\"msg\":\"01JD0000000000000000000000\",\"to\":\"c@b.example\"}\n"
+             "{\"msg\":\"01JD0000000000000000000001\",\"to\":\"a@b.example\"}\n"
+             "{\"msg\":\"01JD0000000000000000000002\",\"to\":\"a@b.example\"}\n";
+    }
+    if (line.ends_with("2/content")) return "503 {\"error\":\"wrong checksum\"}";
+    if (line.ends_with("1")) return "404 {\"error\":\"gone\"}";
+    return "200 " + (line.ends_with("/content") ? content : std::string("{\"from\":\"me\"}\n"));
+  });
+  const auto archive = dir_.path() / "queue.tar";
+  const Ran ran = run({"queue", "export", "--user", "app", "--output", archive.string()});
+  EXPECT_EQ(ran.code, 65) << "one was damaged";
+  EXPECT_THAT(ran.err, HasSubstr("the content of 01JD0000000000000000000002 cannot be read"));
+  EXPECT_THAT(ran.err, HasSubstr("exported 1 message\n"));
+  EXPECT_EQ(relay.asked().front(), "GET /v1/queue?user=app");
+  const Ran listed = run_holdfast(dir_.path(), {"tf", archive.string()}, "", {}, "/bin/tar");
+  EXPECT_EQ(listed.code, 0) << listed.err;
+  EXPECT_EQ(
+      listed.out,
+      "holdfast-queue/01JD0000000000000000000000.json\nholdfast-queue/01JD0000000000000000000000.eml\n");
+  const Ran one =
+      run_holdfast(dir_.path(), {"xOf", archive.string(), "holdfast-queue/01JD0000000000000000000000.eml"},
+                   "", {}, "/bin/tar");
+  EXPECT_EQ(one.out, content);
+  EXPECT_EQ(run({"queue", "export", "--output", archive.string()}).code, 75) << "nothing is overwritten";
+}
+
+TEST_F(Cli, TraceListsOrTellsTheTimeline) {
+  const FakeRelay relay(socket(), [](const std::string& line) -> std::string {
+    if (line.starts_with("GET /v1/history")) {
+      return line.find("nobody") != std::string::npos
+                 ? "200 "
+                 : "200 {\"msg\":\"01A\",\"accepted\":\"T\",\"state\":\"bounced\",\"attempts\":1,"
+                   "\"from\":\"a@b\",\"to\":\"c@d\",\"reason\":\"550 no\"}\n";
+    }
+    return "200 {\"msg\":\"01A\",\"from\":\"a@b\",\"size\":7,\"accepted\":\"T0\",\"origin\":\"submission\","
+           "\"recipients\":[{\"to\":\"c@d\",\"state\":\"bounced\",\"attempts\":1,\"reason\":\"550 no\"}],"
+           "\"history\":[{\"at\":\"T1\",\"event\":\"attempt\",\"detail\":{\"mx\":\"mx.d\",\"ip\":\"192.0.2."
+           "1\","
+           "\"tls\":{\"version\":\"TLSv1.3\",\"cipher\":\"X\",\"policy\":\"sts\",\"mode\":\"enforce\","
+           "\"result\":"
+           "\"certificate-expired\"},\"chain\":\"CN=mx.d, issued by CN=CA\\n\",\"stage\":\"handshake\","
+           "\"reply\":\"expired\",\"transcript\":\"S: 220 mx\\nC: EHLO r\\n\"}}]}\n";
+  });
+  EXPECT_EQ(run({"trace", "--error", "550", "--domain", "d.example"}).out,
+            "01A\tT\tbounced\t1\ta@b\tc@d\t550 no\n");
+  EXPECT_EQ(relay.asked().back(), "GET /v1/history?domain=d.example&error=550");
+  EXPECT_EQ(run({"trace", "--from", "nobody"}).code, 1);
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{"trace", "01A"}, {"trace", "--message", "01A"}}) {
+    const Ran ran = run(words);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    EXPECT_EQ(ran.out,
+              "01A  from a@b, 7 octets\n"
+              "  to c@d  bounced, 1 attempt: 550 no\n"
+              "\n"
+              "T0  accepted  by submission\n"
+              "T1  attempt  mx.d [192.0.2.1]\n"
+              "    TLSv1.3 X, policy sts (enforce), certificate-expired\n"
+              "    certificate: CN=mx.d, issued by CN=CA\n"
+              "    handshake: expired\n"
+              "    | S: 220 mx\n"
+              "    | C: EHLO r\n");
+  }
+  EXPECT_EQ(run({"trace", "../x"}).code, 64);
+}
+
+TEST_F(Cli, SendTestFollowsTheMessageToItsEnd) {
+  std::atomic<int> looked = 0;
+  std::string end = "delivered";
+  const FakeRelay relay(socket(), [&](const std::string& line) -> std::string {
+    if (line.starts_with("POST /v1/send-test")) return "200 {\"schema\":1,\"msg\":\"01A\"}";
+    const bool over = ++looked > 2;
+    return "200 {\"msg\":\"01A\",\"recipients\":[{\"state\":\"" + (over ? end : "deferred") +
+           "\"}],\"history\":[{\"at\":\"T1\",\"event\":\"deferred\",\"detail\":{}}" +
+           (over ? ",{\"at\":\"T2\",\"event\":\"" + end + "\",\"detail\":{}}" : "") + "]}";
+  });
+  EXPECT_EQ(run({"send-test", "a@b.example"}).out, "queued as 01A; see holdfast trace 01A\n");
+  EXPECT_EQ(relay.asked().back(), "POST /v1/send-test?to=a%40b.example");
+  const Ran good = run({"send-test", "a@b.example", "--wait"});
+  EXPECT_EQ(good.code, 0) << good.err;
+  EXPECT_EQ(good.out, "queued as 01A\nT1  deferred\nT2  delivered\n");
+  end = "bounced";
+  EXPECT_EQ(run({"send-test", "a@b.example", "--wait"}).code, 1);
+  looked = -1000;
+  EXPECT_EQ(run({"send-test", "a@b.example", "--wait", "--timeout", "1"}).code, 75);
+}
+
+TEST_F(Cli, DkimKeysAreMadeShownAndKept) {
+  const Ran made = run({"dkim", "keygen", "one.example", "two.example"});
+  EXPECT_EQ(made.code, 0) << made.err;
+  EXPECT_THAT(made.out, HasSubstr("holdfast._domainkey.one.example. IN TXT ( \"v=DKIM1; k=rsa; p="));
+  EXPECT_THAT(made.err, HasSubstr("dkim.sign is \"off\""));
+  const auto file = dir_.path() / "data/dkim/one.example/holdfast.pem";
+  EXPECT_EQ(std::filesystem::status(file).permissions(),
+            std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  const Ran again = run({"dkim", "keygen", "one.example"});
+  EXPECT_EQ(again.code, 1) << "nothing was made";
+  EXPECT_THAT(made.out, HasSubstr(again.out)) << "the key stays as it is";
+  const Ran fresh = run({"dkim", "keygen", "--selector", "next", "--algorithm", "ed25519"});
+  EXPECT_EQ(fresh.code, 0) << fresh.err;
+  EXPECT_THAT(fresh.out, HasSubstr("next._domainkey.one.example. IN TXT ( \"v=DKIM1; k=ed25519; p="));
+  EXPECT_THAT(fresh.out, HasSubstr("next._domainkey.two.example."));
+  EXPECT_THAT(fresh.err, HasSubstr("set dkim.selector = \"next\""));
+  const Ran all = run({"dkim", "txt"});
+  EXPECT_EQ(std::count(all.out.begin(), all.out.end(), '\n'), 4);
+  EXPECT_THAT(run({"dkim", "txt", "one.example", "--selector", "next", "--json"}).out,
+              HasSubstr("\"domain\":\"one.example\",\"selector\":\"next\",\"in_use\":false"));
+  EXPECT_EQ(run({"dkim", "txt", "three.example"}).code, 1);
+  EXPECT_EQ(run({"dkim", "keygen", "../etc"}).code, 64);
+  EXPECT_EQ(run({"dkim", "keygen", "one.example", "--selector", "../x"}).code, 64);
+  EXPECT_EQ(run({"dkim", "keygen", "one.example", "--algorithm", "dsa"}).code, 64);
+}
+
+TEST_F(Cli, RootPreparesKeysForTheRelaysUser) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can give files away";
+  ASSERT_EQ(::chown((dir_.path() / "data").c_str(), 10001, 10001), 0);
+  ASSERT_EQ(run({"dkim", "keygen", "one.example"}).code, 0);
+  for (const char* made : {"data/dkim", "data/dkim/one.example", "data/dkim/one.example/holdfast.pem"}) {
+    struct stat info {};
+    ASSERT_EQ(::stat((dir_.path() / made).c_str(), &info), 0);
+    EXPECT_EQ(info.st_uid, 10001U) << made;
+  }
+}
+
+TEST_F(Cli, EveryCommandOfTheContractIsThere) {
+  const std::string man = run_bare({"man"}).out;
+  for (const char* command : {"serve",
+                              "init",
+                              "config check",
+                              "config show",
+                              "config reference",
+                              "health",
+                              "status",
+                              "reload",
+                              "selftest",
+                              "queue list",
+                              "queue show",
+                              "queue summary",
+                              "queue retry",
+                              "queue hold",
+                              "queue release",
+                              "queue bounce",
+                              "queue remove",
+                              "queue export",
+                              "destination list",
+                              "destination show",
+                              "destination pause",
+                              "destination resume",
+                              "check",
+                              "sts show",
+                              "sts refresh",
+                              "sts flush",
+                              "sts lint",
+                              "sts generate",
+                              "tlsrpt preview",
+                              "tlsrpt status",
+                              "tlsrpt send",
+                              "tlsrpt read",
+                              "dkim keygen",
+                              "dkim txt",
+                              "dkim check",
+                              "dns check",
+                              "user add",
+                              "user list",
+                              "user passwd",
+                              "user remove",
+                              "user suspend",
+                              "send-test",
+                              "trace",
+                              "completion",
+                              "man",
+                              "version"}) {
+    std::string name = command;
+    for (std::size_t at = 0; (at = name.find('-', at)) != std::string::npos; at += 2) name.insert(at, "\\");
+    EXPECT_THAT(man, HasSubstr(".SS \"\\fB" + name + "\\fR")) << command;
+    std::vector<std::string> words;
+    std::istringstream text(command);
+    for (std::string word; text >> word;) words.push_back(word);
+    words.push_back("--help");
+    EXPECT_EQ(run_bare(words).code, 0) << command;
+  }
+  for (const char* filter : {"--to", "--from", "--user", "--older", "--error", "--state"})
+    for (const char* command : {"list", "summary", "retry", "hold", "release", "bounce", "remove", "export"})
+      EXPECT_THAT(run_bare({"queue", command, "--help"}).out, HasSubstr(filter)) << command;
+}
+
 TEST_F(Cli, HealthTellsReadyFromNotReady) {
   const FakeRelay relay(socket(), [](const std::string& line) {
     return line == "GET /v1/health?ready=1"
@@ -311,6 +534,20 @@ TEST_F(Cli, UsersAreSuspendedChangedListedAndRemoved) {
   EXPECT_FALSE(verify_password(user.password_hash, "first"));
   ASSERT_EQ(run({"user", "remove", "a"}).code, 0);
   EXPECT_EQ(parse_users(users()).users.size(), 1U);
+}
+
+TEST_F(Cli, ASuspendedUsersMailIsHeldAndReleasedByTheRelay) {
+  ASSERT_EQ(run({"user", "add", "app", "--sender", "*"}, "x\n").code, 0);
+  EXPECT_EQ(run({"user", "suspend", "app", "--hold"}).code, 69) << "no relay runs";
+  EXPECT_TRUE(parse_users(users()).users.at(0).suspended) << "suspended all the same";
+  const FakeRelay relay(socket(), [](const std::string&) { return "200 {\"schema\":1,\"count\":2}"; });
+  EXPECT_EQ(run({"user", "suspend", "app", "--hold"}).out, "hold: 2 recipients\nhold: 2 recipients\n");
+  EXPECT_EQ(run({"user", "suspend", "app", "--resume", "--release"}).out, "release: 2 recipients\n");
+  EXPECT_FALSE(parse_users(users()).users.at(0).suspended);
+  EXPECT_THAT(relay.asked(), ElementsAre("POST /v1/queue/hold?user=app", "POST /v1/queue/hold?user=app",
+                                         "POST /v1/queue/release?user=app&state=held"));
+  EXPECT_EQ(run({"user", "suspend", "app", "--release"}).code, 64);
+  EXPECT_EQ(run({"user", "suspend", "app", "--hold", "--resume"}).code, 64);
 }
 
 TEST_F(Cli, UnusablePasswordsAndSendersChangeNothing) {

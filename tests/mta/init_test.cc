@@ -3,8 +3,8 @@
 #include <sys/stat.h>
 
 #include "config/users_file.h"
-#include "mta/cli/dkim_key.h"
 #include "mta/cli/dns_records.h"
+#include "queue/dkim_key.h"
 #include "tests/config/loaded_text.h"
 #include "tests/mta/run_holdfast.h"
 
@@ -58,10 +58,10 @@ TEST_F(Init, WritesAConfigurationThatChecksAUserAndKeys) {
   EXPECT_EQ(mode_of(etc_ / "data/dkim/example.com/holdfast.pem"), 0600U);
   EXPECT_THAT(ran.out + ran.err, Not(HasSubstr(password)));
 
-  const std::string key = dkim_public_text(read(etc_ / "data/dkim/example.org/holdfast.pem"));
-  EXPECT_THAT(key, testing::StartsWith("MIIBIjANBgkq"));
-  EXPECT_THAT(ran.out,
-              HasSubstr("holdfast._domainkey.example.org. IN TXT \"v=DKIM1; k=rsa; p=" + key.substr(0, 100)));
+  const std::string record = DkimKey::load(etc_ / "data/dkim/example.org/holdfast.pem")->record().value();
+  EXPECT_THAT(record, testing::StartsWith("v=DKIM1; k=rsa; p=MIIBIjANBgkq"));
+  EXPECT_THAT(ran.out, HasSubstr("holdfast._domainkey.example.org. IN TXT " + txt_data(record) + "\n"));
+  EXPECT_THAT(ran.err, HasSubstr("holdfast dns check -c " + (etc_ / "holdfast.toml").string()));
   EXPECT_THAT(ran.out, HasSubstr("relay.example.com. IN A 203.0.113.7\n"));
   EXPECT_THAT(ran.out, HasSubstr("7.113.0.203.in-addr.arpa. IN PTR relay.example.com.\n"));
   EXPECT_THAT(ran.out, HasSubstr("example.com. IN TXT \"v=spf1 a:relay.example.com -all\"\n"));
@@ -81,12 +81,14 @@ TEST_F(Init, ChangesNothingWhereAConfigurationIs) {
 }
 
 TEST_F(Init, KeepsAKeyThatIsThere) {
-  const DkimKeyPair pair = make_dkim_key();
-  dir_.write("etc/data/dkim/example.com/holdfast.pem", pair.private_pem);
+  const auto key = DkimKey::generate(DkimAlgorithm::ed25519_sha256).value();
+  const auto file = etc_ / "data/dkim/example.com/holdfast.pem";
+  ASSERT_TRUE(key.save(file));
+  const std::string before = read(file);
   const Ran ran = init({"--hostname", "relay.example.com", "--domain", "example.com"});
   ASSERT_EQ(ran.code, 0) << ran.err;
-  EXPECT_EQ(read(etc_ / "data/dkim/example.com/holdfast.pem"), pair.private_pem);
-  EXPECT_THAT(ran.out, HasSubstr(pair.public_text.substr(0, 100)));
+  EXPECT_EQ(read(file), before);
+  EXPECT_THAT(ran.out, HasSubstr(key.record().value()));
 }
 
 TEST_F(Init, SaysWhichAnswerIsMissingOrWrong) {
