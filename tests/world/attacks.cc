@@ -6,6 +6,9 @@
 namespace holdfast::world {
 namespace {
 
+// For a delivery on a machine that has other things to do.
+constexpr Milliseconds kLongest{60000};
+
 // A word of the message that no other message holds.
 std::string canary(const Attack& attack) { return "canary." + attack.name + ".5e1d"; }
 
@@ -69,6 +72,25 @@ std::vector<Attack> make_attacks() {
   add("starttls-refused", "answers STARTTLS with 454", [](World& world, const std::string& domain) {
     enforce(world, domain);
     world.mx(mx_of(domain)).on(Stage::starttls, Reaction::reply("454 4.7.0 TLS not available"));
+  });
+  add("starttls-refused-for-good", "answers STARTTLS with 554", [](World& world, const std::string& domain) {
+    enforce(world, domain);
+    world.mx(mx_of(domain)).on(Stage::starttls, Reaction::reply("554 5.7.0 no TLS here, ever"));
+  });
+  // Nothing that is said before the handshake may bounce mail: anybody on the way can say it.
+  add("greeting-forged", "greets with 554", [](World& world, const std::string& domain) {
+    enforce(world, domain);
+    world.mx(mx_of(domain)).on(Stage::connect, Reaction::reply("554 5.7.1 you are not welcome"));
+  });
+  add("hello-forged", "refuses EHLO and HELO with 550", [](World& world, const std::string& domain) {
+    enforce(world, domain);
+    world.mx(mx_of(domain)).on(Stage::helo, Reaction::reply("550 5.7.1 you are not welcome"));
+  });
+  add("tls-too-old", "speaks TLS 1.1 and nothing better", [](World& world, const std::string& domain) {
+    MxSettings old;
+    old.tls.min_version = "1.0";
+    old.tls.max_version = "1.1";
+    enforce(world, domain, old);
   });
   add("reply-injected", "puts clear text behind the reply to STARTTLS",
       [](World& world, const std::string& domain) {
@@ -192,11 +214,15 @@ AttackResult judge(const Attack& attack, const Relay& relay, World& world) {
   const std::string to = "bob@" + attack.name + ".test";
   AttackResult result{attack.name, attack.about, false, ""};
   const Journal& journal = world.journal();
-  const auto deadline = std::chrono::steady_clock::now() + Milliseconds(30000);
+  const auto deadline = std::chrono::steady_clock::now() + kLongest;
   std::vector<JsonLine> lines;
   do {  // the one is seen here, the other in the log of another process: nothing to wait on for both
     lines = relay.log({{"event", "deferred"}, {"to", to}});
     if (!lines.empty() || journal.wait_for_mail_to(to, Milliseconds(20))) break;
+    if (!relay.log({{"event", "bounced"}, {"to", to}}).empty()) {
+      result.how = "the message was bounced on the attacker's word";
+      return result;
+    }
   } while (std::chrono::steady_clock::now() < deadline);
   if (journal.wait_for_mail_to(to, Milliseconds(0))) {
     result.how = "the message was delivered to the attacker";
@@ -253,7 +279,7 @@ std::vector<AttackResult> run_attacks(const AttackRun& run) {
     if (!submit(relay, *attack, "first")) return fail_all("the relay took no message");
   }
   for (const Attack* attack : chosen) {
-    if (attack->strike && !world.journal().wait_for_mail_to("first@" + attack->name + ".test"))
+    if (attack->strike && !world.journal().wait_for_mail_to("first@" + attack->name + ".test", kLongest))
       return fail_all("mail is not even delivered where nobody attacks: " + relay.transcript());
   }
   if (striking) {
