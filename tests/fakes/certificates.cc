@@ -110,15 +110,17 @@ TestCertificate make(const CertificateSpec& spec, X509* issuer, EVP_PKEY* issuer
     const std::string length = spec.path_length < 0 ? "" : ",pathlen:" + std::to_string(spec.path_length);
     add_extension(c, issuer, NID_basic_constraints, "critical,CA:TRUE" + length);
     add_extension(c, issuer, NID_key_usage, "critical,keyCertSign,cRLSign");
-    if (!spec.permitted_dns.empty())
-      add_extension(c, issuer, NID_name_constraints, "critical,permitted;DNS:" + spec.permitted_dns);
+    std::string constraints;
+    if (!spec.permitted_dns.empty()) constraints += ",permitted;DNS:" + spec.permitted_dns;
+    if (!spec.excluded_dns.empty()) constraints += ",excluded;DNS:" + spec.excluded_dns;
+    if (!constraints.empty()) add_extension(c, issuer, NID_name_constraints, "critical" + constraints);
   } else {
     add_extension(c, issuer, NID_basic_constraints, "critical,CA:FALSE");
     add_extension(c, issuer, NID_ext_key_usage, spec.client_only ? "clientAuth" : "serverAuth");
   }
   add_extension(c, issuer, NID_subject_key_identifier, "hash");
   if (issuer != c) add_extension(c, issuer, NID_authority_key_identifier, "keyid");
-  need(X509_sign(c, issuer_key, EVP_sha256()) > 0, "signature");
+  need(X509_sign(c, issuer_key, spec.sha1 ? EVP_sha1() : EVP_sha256()) > 0, "signature");
 
   TestCertificate made;
   const Bio pem = memory(), key_pem = memory();

@@ -20,8 +20,10 @@ struct CertificateSpec {
   bool authority = false;
   int path_length = -1;       // of an authority; -1: unlimited
   std::string permitted_dns;  // name constraint of an authority: only within this domain
+  std::string excluded_dns;   // and not within this one
   int rsa_bits = 0;           // 0: EC P-256
   bool client_only = false;   // extended key usage clientAuth in place of serverAuth
+  bool sha1 = false;          // signed over SHA-1 in place of SHA-256
 };
 
 struct TestCertificate {

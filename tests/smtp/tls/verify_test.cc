@@ -191,6 +191,96 @@ TEST(Pkix, RefusesABrokenConstraint) {
   EXPECT_EQ(pkix(deep.chain_pem, "mx.example.com").failure.code, "X509_V_ERR_PATH_LENGTH_EXCEEDED");
 }
 
+TEST(Pkix, RefusesWhatAnAuthorityIsExcludedFrom) {
+  CertificateSpec constrained;
+  constrained.authority = true;
+  constrained.permitted_dns = "com";
+  constrained.excluded_dns = "example.com";
+  const auto intermediate = issue(authority().root, constrained);
+  CertificateSpec leaf;
+  leaf.dns = {"mx.example.com"};
+  const auto failure = pkix(issue(intermediate, leaf).chain_pem, "mx.example.com").failure;
+  EXPECT_EQ(failure.error, TlsError::untrusted);
+  EXPECT_EQ(failure.code, "X509_V_ERR_EXCLUDED_VIOLATION");
+  leaf.dns = {"mx.example.com", "mx.other.com"};  // one name outside spoils the certificate
+  EXPECT_EQ(pkix(issue(intermediate, leaf).chain_pem, "mx.other.com").failure.code,
+            "X509_V_ERR_EXCLUDED_VIOLATION");
+  leaf.dns = {"mx.other.com"};
+  EXPECT_FALSE(pkix(issue(intermediate, leaf).chain_pem, "mx.other.com").failure);
+}
+
+TEST(Pkix, RefusesAnIntermediateThatSignedItself) {
+  CertificateSpec spec;
+  spec.authority = true;
+  spec.common_name = "Self-made";
+  const auto self_made = make_self_signed_certificate(spec);
+  CertificateSpec leaf;
+  leaf.dns = {"mx.example.com"};
+  const auto issued = issue(self_made, leaf);
+  const auto sent = pkix(issued.pem + self_made.pem, "mx.example.com").failure;
+  EXPECT_EQ(sent.error, TlsError::untrusted);
+  EXPECT_EQ(sent.code, "X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN");
+  EXPECT_EQ(pkix(issued.pem + self_made.pem + authority().root.pem, "mx.example.com").failure.error,
+            TlsError::untrusted);
+}
+
+TEST(Pkix, RefusesAnAuthorityWithoutTheFlag) {
+  CertificateSpec spec;
+  spec.dns = {"mx.example.com"};
+  const auto failure =
+      pkix(issue(authority().leaf_for("evil.example"), spec).chain_pem, "mx.example.com").failure;
+  EXPECT_EQ(failure.code, "X509_V_ERR_INVALID_CA");
+}
+
+TEST(Pkix, RefusesSignaturesOverSha1) {
+  CertificateSpec spec;
+  spec.dns = {"mx.example.com"};
+  spec.sha1 = true;
+  const auto leaf = pkix_failure(spec);
+  EXPECT_EQ(leaf.error, TlsError::untrusted);
+  EXPECT_EQ(leaf.code, "X509_V_ERR_CA_MD_TOO_WEAK");
+  CertificateSpec weak;
+  weak.authority = true;
+  weak.sha1 = true;
+  spec.sha1 = false;
+  EXPECT_EQ(pkix(issue(issue(authority().root, weak), spec).chain_pem, "mx.example.com").failure.code,
+            "X509_V_ERR_CA_MD_TOO_WEAK");
+}
+
+TEST(Pkix, ComparesInternationalNamesAsALabels) {
+  EXPECT_EQ(with_names({"mx.xn--bcher-kva.example"},
+                       "mx.b\xc3\xbc"
+                       "cher.example"),
+            TlsError::none);
+  EXPECT_EQ(with_names({"*.xn--bcher-kva.example"}, "mx.xn--bcher-kva.example"), TlsError::none);
+  // A SAN is ASCII: what is not says nothing.
+  EXPECT_EQ(with_names({"mx.b\xc3\xbc"
+                        "cher.example"},
+                       "mx.xn--bcher-kva.example"),
+            TlsError::host_mismatch);
+  // A wildcard within an A-label would match labels that look nothing like it.
+  EXPECT_EQ(with_names({"xn--*.example"}, "xn--bcher-kva.example"), TlsError::host_mismatch);
+  EXPECT_EQ(with_names({"xn--bcher-*.example"}, "xn--bcher-kva.example"), TlsError::host_mismatch);
+}
+
+TEST(Pkix, NeverTakesAnAddressForAName) {
+  CertificateSpec spec;
+  spec.ip = {"192.0.2.1"};
+  spec.dns = {"192.0.2.1"};
+  EXPECT_EQ(pkix_failure(spec).error, TlsError::host_mismatch);
+}
+
+TEST(Pkix, RefusesAWeakAuthority) {
+  CertificateSpec weak;
+  weak.authority = true;
+  weak.rsa_bits = 1024;
+  CertificateSpec leaf;
+  leaf.dns = {"mx.example.com"};
+  const auto failure = pkix(issue(issue(authority().root, weak), leaf).chain_pem, "mx.example.com").failure;
+  EXPECT_EQ(failure.error, TlsError::untrusted);
+  EXPECT_EQ(failure.code, "X509_V_ERR_CA_KEY_TOO_SMALL");
+}
+
 TEST(Pkix, RefusesACertificateForClients) {
   CertificateSpec spec;
   spec.dns = {"mx.example.com"};
