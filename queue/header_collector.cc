@@ -12,18 +12,21 @@ HeaderCollector::State HeaderCollector::complete(std::size_t size, bool empty_li
 
 HeaderCollector::State HeaderCollector::feed(std::string_view chunk) {
   text_ += chunk;
+  // A CR that comes last may be half of a line end, which the limit leaves room for.
+  const State unended =
+      text_.size() - (text_.ends_with('\r') ? 1 : 0) > limit_ ? State::too_long : State::collecting;
   if (!first_line_seen_) {
     const std::size_t end = text_.find("\r\n");
-    if (end == std::string::npos) return text_.size() > limit_ ? State::too_long : State::collecting;
+    if (end == std::string::npos) return unended;
+    if (end > limit_) return State::too_long;
     first_line_seen_ = true;
     if (end == 0) return complete(0, true);
     if (!begins_field(std::string_view(text_).substr(0, end))) return complete(0, false);
   }
   const std::size_t end = text_.find("\r\n\r\n", scanned_);
   if (end != std::string::npos) return complete(end + 2, true);
-  if (text_.size() > limit_) return State::too_long;
   scanned_ = text_.size() < 3 ? 0 : text_.size() - 3;
-  return State::collecting;
+  return unended;
 }
 
 HeaderCollector::State HeaderCollector::end() {

@@ -90,6 +90,25 @@ TEST(HeaderCollector, IsBounded) {
   EXPECT_EQ(one_line.feed(std::string(101, 'x')), HeaderCollector::State::too_long);
 }
 
+TEST(HeaderCollector, DecidesAtItsLimitTheSameWhateverTheChunks) {
+  using State = HeaderCollector::State;
+  const std::pair<std::string, State> cases[] = {
+      {"X: " + std::string(95, 'x') + "\r\n\r\nbody", State::complete},  // a header of exactly 100 octets
+      {"X: " + std::string(96, 'x') + "\r\n\r\nbody", State::too_long},
+      {std::string(100, 'x') + "\r\nbody", State::complete},  // no header
+      {std::string(101, 'x') + "\r\nbody", State::too_long},
+  };
+  for (const auto& [content, expected] : cases) {
+    for (std::size_t step = 1; step <= content.size(); ++step) {
+      HeaderCollector collector(100);
+      auto state = State::collecting;
+      for (std::size_t at = 0; at < content.size() && state == State::collecting; at += step)
+        state = collector.feed(content.substr(at, step));
+      EXPECT_EQ(state, expected) << content << " in steps of " << step;
+    }
+  }
+}
+
 std::vector<std::string> mailboxes(std::string_view value) {
   const auto parsed = parse_mailboxes(value);
   if (!parsed) return {"malformed"};
