@@ -153,6 +153,12 @@ std::string_view without_mark(std::string_view text) {
 
 }  // namespace
 
+std::string ReceivedReport::day() const {
+  // Others wrote it: a character that is cut in two would be neither UTF-8 nor JSON.
+  const auto odd = std::find_if(start.begin(), start.end(), [](char c) { return c < ' ' || c > '~'; });
+  return std::string(start.begin(), odd).substr(0, 10);
+}
+
 Result<ReceivedReport> parse_received_report(std::string_view text) {
   if (text.size() > kMaxReceivedReport) return Error(BaseError::too_long, "more than 16 MiB of JSON");
   boost::system::error_code error;

@@ -33,7 +33,7 @@ struct ReceivedReport {
   std::string organization, contact, report_id;
   std::string start, end;  // as given: "2026-11-21T00:00:00Z"
   std::vector<ReceivedPolicy> policies;
-  std::string day() const { return start.substr(0, 10); }
+  std::string day() const;  // "2026-11-21"; what is no ASCII ends it
 };
 
 // JSON, gzip of it, or a mail that carries either. BaseError::malformed or too_long.

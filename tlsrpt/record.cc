@@ -4,6 +4,7 @@
 
 #include "smtp/base/base_error.h"
 #include "smtp/wire/address.h"
+#include "smtp/wire/ascii.h"
 
 namespace holdfast {
 
@@ -54,8 +55,7 @@ std::optional<std::string> percent_decode(std::string_view text) {
 }
 
 bool has_scheme(std::string_view uri, std::string_view scheme) {
-  return uri.size() > scheme.size() && std::equal(scheme.begin(), scheme.end(), uri.begin(),
-                                                  [](char a, char b) { return a == (b | 0x20) || a == b; });
+  return uri.size() > scheme.size() && starts_ignoring_case(uri, scheme);
 }
 
 // nullopt: a scheme that we do not know, or an address that nobody could be written to. The other targets

@@ -170,6 +170,16 @@ TEST(ReportSummary, LetsNoReportWriteToTheTerminal) {
   EXPECT_EQ(text.find("\xc2\x9b"), text.npos);
 }
 
+TEST(ReceivedReport, NeverCutsACharacterForItsDay) {
+  ReceivedReport report;
+  report.start = "2026-11-21T00:00:00Z";
+  EXPECT_EQ(report.day(), "2026-11-21");
+  report.start = "2026-11-2\xc3\xa9";  // ten octets would end within the character
+  EXPECT_EQ(report.day(), "2026-11-2");
+  report.start = "";
+  EXPECT_EQ(report.day(), "");
+}
+
 TEST(ReportSummary, HasAdviceForEveryResultOfTheRfc) {
   const char* unknown = advice_for("no-such-result");
   for (int i = 1; i <= static_cast<int>(ResultType::sts_webpki_invalid); ++i) {

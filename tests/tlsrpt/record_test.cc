@@ -35,6 +35,7 @@ TEST(TlsrptRecord, SkipsUnknownSchemesAndUnusableAddresses) {
   EXPECT_EQ(uris("v=TLSRPTv1;rua=ftp://"
                  "x.example,mailto:nobody,mailto:a@[127.0.0.1],mailto:%zz@b.example,mailto:ok@b.example"),
             (Uris{"mailto:ok@b.example"}));
+  EXPECT_EQ(uris("v=TLSRPTv1;rua=https\x1a//x.example,MailTo:ok@b.example"), (Uris{"mailto:ok@b.example"}));
 }
 
 TEST(TlsrptRecord, SkipsExtensionsAndTakesTheFirstRua) {
