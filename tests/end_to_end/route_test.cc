@@ -95,6 +95,32 @@ TEST_F(Routes, AreHeldToThePolicyOfTheDomainTheyLeadTo) {
   EXPECT_EQ(wait_for_counts("hub.test", expected), expected);
 }
 
+TEST_F(Routes, MayBeginWithTlsAndCheckDoesSoToo) {
+  MxSettings implicit;
+  implicit.implicit_tls = true;
+  world_.add_mx("smart.test", implicit);
+  start_with("\"tls://smart.test:@\"", "tls = \"verify\"\n");
+  const auto line = check();
+  EXPECT_EQ(code_, 0);
+  EXPECT_EQ(line["verdict"], "delivered") << line.text();
+  EXPECT_EQ(line["hops.0.implicit_tls"], "true");
+  EXPECT_EQ(line["mx.0.evidence.0.tls.pkix_verified"], "true");
+  submit({"bob@corp.test"});
+  const auto mail = world_.journal().wait_for_mail_to("bob@corp.test");
+  ASSERT_TRUE(mail) << relay_->transcript();
+  EXPECT_TRUE(mail->tls.on);
+}
+
+TEST_F(Routes, OfSomeSendersAreToldOfAndLeaveTheDomainsOwnWay) {
+  world_.add_mx("smart.test");
+  start({}, "\n[[route]]\nsenders = [\"@vip.test\"]\nvia = [\"smart.test:" +
+                std::to_string(world_.mx_port()) + "\"]\n");
+  const auto line = check();
+  EXPECT_EQ(code_, 0);
+  EXPECT_EQ(line["depends_on_sender"], "true");
+  EXPECT_EQ(line["mx.0.host"], "mx.corp.test") << line.text();
+}
+
 TEST_F(Routes, UseTheCiphersTheyName) {
   world_.add_mx("smart.test", only_tls12("ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305"));
   start_with("\"smart.test:@\"", "ciphers = [\"ECDHE-ECDSA-CHACHA20-POLY1305\"]\n");
