@@ -44,6 +44,8 @@ const std::vector<MetricInfo>& metric_names() {
       {"store_free_bytes", gauge, "Free octets of the file system of data_dir.", false},
       {"certificate_expiry_timestamp_seconds", gauge,
        "When the certificate shown to clients expires (Unix time).", false},
+      {"certificate_reload_failures_total", counter,
+       "New certificates that could not be used; the old one stayed.", false},
       {"dnssec_validating", gauge, "1 when the resolver was seen to validate DNSSEC.", false},
       {"build_info", gauge, "Always 1; the version is a label.", true},
   };

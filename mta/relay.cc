@@ -1,9 +1,12 @@
 #include "mta/relay.h"
 
+#include <sys/resource.h>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_future.hpp>
+#include <latch>
 #include <thread>
 
 #include "mta/admin_json.h"
@@ -35,6 +38,19 @@ asio::awaitable<void> close_resolver(ReplaceableResolver& resolver) {
 
 // Half of the cores, so that a flood of guesses leaves the other half to mail.
 unsigned hashing_threads() { return std::max(1u, std::thread::hardware_concurrency() / 2); }
+
+// And what strangers ask for comes after all other work on those, too. On Linux this sets the calling thread
+// alone; each thread of the pool waits in its task until all of them have one.
+void put_behind_all_else(asio::thread_pool& pool, unsigned threads) {
+  constexpr int kNice = 10;
+  auto all = std::make_shared<std::latch>(threads);
+  for (unsigned i = 0; i < threads; ++i) {
+    asio::post(pool, [all] {
+      all->arrive_and_wait();
+      ::setpriority(PRIO_PROCESS, 0, kNice);
+    });
+  }
+}
 
 std::vector<std::string> texts(const std::vector<Diagnostic>& diagnostics) {
   std::vector<std::string> out;
@@ -127,6 +143,7 @@ Result<void> Relay::open() {
     }
   }
 
+  put_behind_all_else(hashing_, hashing_threads());
   AuthPools pools{workers_.blocking(), hashing_.get_executor(), hashing_of_known_.get_executor()};
   authenticator_ = std::make_unique<PasswordAuthenticator>(settings, std::move(pools), clock_, log_);
   intake_ = std::make_unique<Intake>(

@@ -84,6 +84,24 @@ TEST_F(Users, ASessionEndsWithItsUser) {
   }));
 }
 
+// The keys beside the hash in the users file are those that a client by other hands computes from the
+// password.
+TEST_F(Users, LogInByScramTooFromTheUsersFile) {
+  if (!std::filesystem::exists("/usr/bin/msmtp")) GTEST_SKIP() << "msmtp is not installed";
+  start({{"auth.mechanisms", "[\"SCRAM-SHA-256\"]"}});
+  add("bob");
+  const auto send = [&](const std::string& password) {
+    return run_process({"msmtp", "--host=127.0.0.1", "--port=" + std::to_string(relay_->submission().port),
+                        "--tls=on", "--tls-certcheck=off", "--auth=scram-sha-256", "--user=bob",
+                        "--passwordeval=echo " + password, "--from=shop@sender.test", "--", "a@sender.test"},
+                       Milliseconds(60000), {}, "From: shop@sender.test\nSubject: x\n\nbody\n");
+  };
+  EXPECT_NE(send("guess").code, 0);
+  ProcessEnd end;
+  EXPECT_TRUE(eventually([&] { return (end = send(Relay::kPassword)).code == 0; })) << end.err;
+  EXPECT_TRUE(world_.journal().wait_for_mail_to("a@sender.test")) << relay_->transcript();
+}
+
 TEST_F(Users, RatesSurviveARestart) {
   start();
   add("slow", {"--messages", "2/h"});
