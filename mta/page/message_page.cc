@@ -119,13 +119,15 @@ void recipients(Html& html, const MessageView& view) {
 std::string search_html(const SearchView& view) {
   Html html;
   begin_page(html, "Search - Holdfast " + view.hostname, view.hostname, view.term);
-  html << "<h1>Messages with “";
-  html.text(view.term) << "”</h1>";
+  html << "<h1>Messages with “<bdi>";
+  html.text(view.term) << "</bdi>”</h1>";
   if (!view.error.empty()) {
     html << "<section class=\"notice\"><p>";
     html.text(view.error) << "</p></section>";
   } else if (view.rows.empty()) {
     html << "<p id=\"nothing\" class=\"soft\">None in the queue, and none that is remembered.</p>";
+    if (view.limited)
+      html << "<p class=\"soft\">A Message-ID was looked for among the newest messages only.</p>";
   } else {
     html << "<section id=\"found\"><table class=\"stack\"><thead><tr><th>Message</th><th>From</th><th>To</th>"
             "<th>Accepted</th><th>State</th></tr></thead><tbody>";

@@ -75,6 +75,7 @@ struct SearchView {
   WallTime now{};
   std::vector<QueueRow> rows;  // the newest first
   bool more = false;
+  bool limited = false;  // not all that is remembered was looked at for a Message-ID
   std::string error;
 };
 

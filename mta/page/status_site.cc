@@ -154,6 +154,29 @@ asio::awaitable<void> StatusSite::add_reports(StatusView& view) {
   }
 }
 
+asio::awaitable<Result<void>> StatusSite::find_message_id(SearchView& view) {
+  QueueFilter filter;
+  filter.remembered = true;
+  filter.newest_first = true;
+  filter.limit = kPage;
+  for (std::size_t looked = 0; looked < kMessageIdsLookedAt; looked += kPage) {
+    auto rows = co_await parts_.store.list(filter);
+    if (!rows) co_return rows.error();
+    for (auto& row : *rows) {
+      filter.after = row.recipient;
+      if (row.meta->message_id.find(view.term) == std::string::npos) continue;
+      view.rows.push_back(std::move(row));
+      if (view.rows.size() == kMostFound) {
+        view.more = true;
+        co_return Result<void>();
+      }
+    }
+    if (rows->size() < kPage) co_return Result<void>();
+  }
+  view.limited = true;
+  co_return Result<void>();
+}
+
 // Sender, recipient and Message-ID are asked for in turn: whichever the term is, it is found.
 asio::awaitable<AdminResponse> StatusSite::search(std::string term) {
   SearchView view;
@@ -181,6 +204,13 @@ asio::awaitable<AdminResponse> StatusSite::search(std::string term) {
       if (std::find(known.begin(), known.end(), row.recipient) != known.end()) continue;
       known.push_back(row.recipient);
       view.rows.push_back(std::move(row));
+    }
+  }
+  if (view.rows.empty()) {
+    auto looked = co_await find_message_id(view);
+    if (!looked) {
+      view.error = "The queue cannot be read: " + looked.error().text();
+      co_return page(search_html(view), 503);
     }
   }
   std::sort(view.rows.begin(), view.rows.end(),

@@ -17,6 +17,7 @@
 namespace holdfast {
 
 inline constexpr std::size_t kLookedAt = 2000;
+inline constexpr std::size_t kMessageIdsLookedAt = 5000;  // the newest recipients, queued or remembered
 
 // What only the relay as a whole knows.
 class RelayFactsSource {
@@ -44,6 +45,8 @@ class StatusSite {
  private:
   asio::awaitable<AdminResponse> status();
   asio::awaitable<AdminResponse> search(std::string term);
+  // Adds what has this Message-ID; there is no index of them, so only the newest are looked at.
+  asio::awaitable<Result<void>> find_message_id(SearchView& view);
   asio::awaitable<AdminResponse> message(QueueId id);
   asio::awaitable<void> add_queue(StatusView& view);
   asio::awaitable<void> add_policies(StatusView& view);

@@ -35,8 +35,8 @@ def options():
                      "--no-first-run", "--disable-background-networking", "--disable-extensions",
                      "--user-data-dir=%s" % (folder / "profile")):
         chosen.add_argument(argument)
-    if os.geteuid() == 0:
-        chosen.add_argument("--no-sandbox")  # Chromium's sandbox refuses to be root
+    # The sandbox refuses to be root, and needs user namespaces otherwise; we open our own page only.
+    chosen.add_argument("--no-sandbox")
     chosen.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     return chosen
 

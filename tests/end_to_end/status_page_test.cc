@@ -87,6 +87,11 @@ TEST_F(StatusPage, FindsAMessageAndTellsItsStory) {
   EXPECT_TRUE(has(page("/?q=" + path.substr(9)), "id=\"timeline\"")) << "an id leads to its message";
   EXPECT_TRUE(has(page("/?q=shop%40sender"), "bob@busy.test")) << "senders are looked for too";
 
+  submit({"cat@good.test"}, "Message-ID: <order-4711@shop.example>\r\n" + canary_message());
+  ASSERT_TRUE(wait_for_end("cat@good.test", "delivered"));
+  const auto by_message_id = page("/?q=order-4711%40shop.example");
+  EXPECT_TRUE(has(by_message_id, "cat@good.test")) << by_message_id;
+
   const auto nothing = page("/?q=%3Cscript%3E");
   EXPECT_TRUE(has(nothing, "value=\"&lt;script&gt;\"")) << nothing;
   EXPECT_TRUE(has(nothing, "id=\"nothing\"")) << nothing;

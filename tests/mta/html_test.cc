@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
+#include "smtp/wire/utf8.h"
+
 namespace holdfast {
 namespace {
 
@@ -35,6 +39,22 @@ TEST(EscapeHtml, CutsWhatIsTooLongBetweenCharacters) {
   EXPECT_EQ(escape_html("aaaaé", 6), "aaaaé");
   EXPECT_EQ(escape_html(std::string(255, 'x')), std::string(255, 'x'));
   EXPECT_LT(escape_html(std::string(1'000'000, '<')).size(), kMaxShown * 5);
+}
+
+TEST(EscapeHtml, LetsNoOctetsWhateverTheyAreBecomeMarkup) {
+  std::mt19937 random(7);
+  const std::string likely = "<>&\"'\xe2\x80\xae\xc2\x85\xf3\xa0\x81\x81\n";
+  for (int round = 0; round < 20'000; ++round) {
+    std::string text;
+    for (std::size_t i = random() % 24; i > 0; --i)
+      text += random() % 2 ? likely[random() % likely.size()] : static_cast<char>(random());
+    const auto escaped = escape_html(text, 20);
+    ASSERT_TRUE(is_utf8(escaped)) << testing::PrintToString(text);
+    ASSERT_EQ(escaped.find_first_of("<>\"'"), std::string::npos) << testing::PrintToString(text);
+    for (const char c : escaped)
+      ASSERT_GE(static_cast<unsigned char>(c), 0x20) << testing::PrintToString(text);
+    ASSERT_EQ(escaped.find("\u202e"), std::string::npos) << testing::PrintToString(text);
+  }
 }
 
 TEST(Html, SaysNumbersAgesAndSizesAsPeopleDo) {
