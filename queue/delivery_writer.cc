@@ -19,6 +19,14 @@ bool over(const Error& error) {
   return error.is(StoreError::failed_for_good) || error.is(StoreError::closed);
 }
 
+// False when the record speaks of a recipient that is among those `seen`; else they are added.
+bool add_new(std::set<RecipientId>& seen, const DeliveryRecord& record) {
+  for (const Ending& e : record.request.endings)
+    if (seen.contains(e.recipient.id)) return false;
+  for (const Ending& e : record.request.endings) seen.insert(e.recipient.id);
+  return true;
+}
+
 }  // namespace
 
 DeliveryWriter::DeliveryWriter(const DeliveryContext& context, GrantSink& sink)
@@ -36,7 +44,8 @@ void DeliveryWriter::add(DeliveryRecord record) {
 asio::awaitable<void> DeliveryWriter::run() {
   while (!waiting_.empty()) {
     std::vector<DeliveryRecord> records;
-    while (!waiting_.empty() && records.size() < kRecordsPerBatch) {
+    std::set<RecipientId> seen;  // the store names what is stale by its recipient: each once in a batch
+    while (!waiting_.empty() && records.size() < kRecordsPerBatch && add_new(seen, waiting_.front())) {
       records.push_back(std::move(waiting_.front()));
       waiting_.pop_front();
     }

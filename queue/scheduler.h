@@ -142,6 +142,7 @@ class Scheduler final : public ReadyWork, public GrantSink {
   bool refilling_ = false;
   bool again_ = false;
   bool wants_more_ = false;  // the store had more than there was room for
+  SteadyTime renewed_at_{};  // leases were looked at
   SteadyTime refill_at_ = SteadyTime::max();
   SteadyTime next_refill_{};
   std::size_t bounced_offers_ = 0;  // offered work that had to go back, of late

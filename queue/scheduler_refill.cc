@@ -10,6 +10,8 @@ namespace {
 // Longer than any pause between two renewals; shorter than kFirstLease of the store.
 constexpr Duration kLease = std::chrono::minutes(10);
 constexpr Duration kRenewAfter = std::chrono::minutes(3);
+// keep_house() looks at the leases more often than that; unless nothing ran (a stopped process).
+constexpr Duration kStalled = std::chrono::seconds(90);
 // Where nothing is known to become due, the store is looked at all the same: another relay may share it.
 constexpr Duration kPollEvery = std::chrono::seconds(30);
 constexpr Duration kAfterError = std::chrono::seconds(5);
@@ -69,6 +71,8 @@ asio::awaitable<bool> Scheduler::refill_once() {
     wants_more_ = true;
     co_return false;
   }
+  // After a stall what is in hand must not be claimed once more: first its leases.
+  if (now - renewed_at_ > kStalled) co_await renew_leases();
   auto due = co_await parts_.store.due(parts_.timeline.now(), due_limit_);
   if (!due) {
     parts_.log.warning("looking for due mail: " + due.error().text());
@@ -162,7 +166,7 @@ asio::awaitable<bool> Scheduler::claim(Order order) {
 }
 
 asio::awaitable<void> Scheduler::renew_leases() {
-  const SteadyTime now = parts_.clock.now();
+  const SteadyTime now = renewed_at_ = parts_.clock.now();
   std::vector<std::uint64_t> tokens;
   for (const auto& [token, held] : hand_)
     if (now - held.leased >= kRenewAfter) tokens.push_back(token);

@@ -1,4 +1,6 @@
 // What a client was told is on disk is on disk: SIGKILL between the 250 and the delivery.
+#include <filesystem>
+#include <fstream>
 #include <set>
 
 #include "tests/end_to_end/end_to_end.h"
@@ -79,6 +81,37 @@ TEST_F(Crash, LosesNothingWhenKilledAmongManySubmissions) {
     for (const auto& recipient : mail.recipients) arrived.insert(recipient.address);
   }
   for (const auto& to : acknowledged) EXPECT_EQ(arrived.count(to), 1u) << to;
+}
+
+TEST_F(Crash, SetsADamagedBodyAsideAndDeliversTheRest) {
+  auto& mx = world_.add_simple_domain("slow.test");
+  mx.on(Stage::rcpt, Reaction::reply("450 4.2.0 later"));
+  start({{"queue.inline_limit", "\"4KiB\""}});
+  std::string content = "From: shop@sender.test\r\nSubject: large\r\n\r\n";
+  while (content.size() < 20000) content += "0123456789012345678901234567890123456789\r\n";
+  for (const char* to : {"one@slow.test", "two@slow.test", "three@slow.test"}) {
+    submit({to}, content);
+    ASSERT_TRUE(wait_for_end(to, "deferred"));
+  }
+  ASSERT_EQ(relay_->terminate(), 0);
+  // One octet of one body.
+  std::vector<std::filesystem::path> bodies;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(relay_->data_dir() / "bodies"))
+    if (entry.is_regular_file()) bodies.push_back(entry.path());
+  ASSERT_EQ(bodies.size(), 3u);
+  {
+    std::fstream file(bodies.front(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(10000);
+    file.put('X');
+  }
+  mx.clear_rules();
+  ASSERT_TRUE(relay_->start()) << relay_->transcript();
+  EXPECT_TRUE(eventually([&] { return world_.journal().mails().size() == 2; })) << relay_->transcript();
+  EXPECT_TRUE(relay_->wait_for_log({{"text", "a message is damaged and set aside"}})) << relay_->transcript();
+  const auto left = relay_->run_json({"queue", "list"});
+  ASSERT_EQ(left.size(), 1u);
+  EXPECT_EQ(left[0]["state"], "damaged");
+  EXPECT_EQ(world_.journal().mails().size(), 2u) << "nothing of it was delivered";
 }
 
 TEST_F(Crash, KeepsWhatItCouldNotDeliverWhenToldToEnd) {

@@ -67,6 +67,31 @@ TEST(ConnectionBudget, KeepsTheRateOfAHost) {
   EXPECT_LE(sent, 615U);
 }
 
+TEST(ConnectionBudget, LowersTheRateOfAHostThatAsksToSlowDownAndRaisesItAgain) {
+  ConnectionBudget budget;
+  DeliverySettings d = limits();
+  d.rate_per_mx = Rate{600, std::chrono::minutes(1)};
+  const auto sent_within = [&](SteadyTime from, seconds span) {
+    unsigned sent = 0;
+    for (SteadyTime now = from; now < from + span;) {
+      SteadyTime at{};
+      if (budget.take_message("mx.a", d, now, at)) {
+        ++sent;
+      } else {
+        now = at;
+      }
+    }
+    return sent;
+  };
+  const unsigned before = sent_within(kNow, seconds(20));
+  budget.slow_down("mx.a", d, kNow + seconds(20));
+  const unsigned lowered = sent_within(kNow + seconds(20), seconds(20));
+  EXPECT_LT(lowered, before * 2 / 3);
+  EXPECT_GT(lowered, 0U);
+  const unsigned after = sent_within(kNow + std::chrono::minutes(20), seconds(20));
+  EXPECT_GE(after, before * 9 / 10);
+}
+
 TEST(ConnectionBudget, DoesNotLimitARateThatIsNotSet) {
   ConnectionBudget budget;
   SteadyTime at{};

@@ -116,6 +116,39 @@ TEST_F(Delivery, ThePeersLimitOfRecipientsIsKept) {
   EXPECT_EQ(mx.taken[1].to.size(), 1U);
 }
 
+TEST_F(Delivery, ThePeersLimitOfMessagesIsKept) {
+  Settings s = delivery_settings();
+  s.delivery.connections_per_destination = 1;
+  boot(s);
+  mx.extensions.push_back("LIMITS MAILMAX=2");
+  relay->serve(mx, "a.example", "mx.a.example", "192.0.2.1");
+  for (int i = 0; i < 5; ++i) relay->submit({"user@a.example"});
+  relay->start();
+  relay->advance(seconds(1));
+  EXPECT_EQ(mx.taken.size(), 5U);
+  EXPECT_EQ(mx.connections, 3U);
+}
+
+// Invariant 37: of a domain with a hundred addresses, not one says a word.
+TEST_F(Delivery, OneAttemptOpensABoundedNumberOfConnections) {
+  boot();
+  mx.greeting = "";
+  for (int host = 0; host < 20; ++host) {
+    const std::string name = "mx" + std::to_string(host) + ".a.example";
+    relay->dns.mx("a.example", static_cast<std::uint16_t>(host), name);
+    for (int i = 0; i < 5; ++i) {
+      const std::string ip = "192.0." + std::to_string(host) + "." + std::to_string(i + 1);
+      relay->connector.servers[ip] = &mx;
+      relay->dns.address(name, ip);
+    }
+  }
+  send({"user@a.example"});
+  EXPECT_LE(relay->connector.targets.size(), 20U);
+  EXPECT_GE(relay->connector.targets.size(), 10U);
+  EXPECT_EQ(relay->rows().at(0).attempts, 1U);
+  EXPECT_EQ(relay->count(RecipientState::bounced), 0U);
+}
+
 TEST_F(Delivery, ARefusedGreetingMeansTheNextMx) {
   boot();
   mx.greeting = "554 no service here";
@@ -396,6 +429,22 @@ TEST_F(EnforceDomain, HoldsWhenStarttlsIsStripped) {
   EXPECT_EQ(mx.connections, 1U) << "no second try in clear";
 }
 
+TEST_F(EnforceDomain, ADelayTellsThePolicyInWordsAndAsAField) {
+  mx.offers_starttls = false;
+  send({"user@a.example"});
+  relay->pass(std::chrono::hours(5), minutes(5));
+  EXPECT_EQ(relay->notifications(), 1U);
+  EXPECT_EQ(relay->told_of("user@a.example"), "delayed 4.7.5 (sts enforce starttls-not-supported)");
+  for (const auto& row : relay->rows()) {
+    if (!row.meta->is_bounce) continue;
+    std::string text = relay->store.content(row.meta->id).value_or("");
+    for (std::size_t at = 0; (at = text.find("\r\n    ", at)) != std::string::npos;) text.replace(at, 6, " ");
+    EXPECT_THAT(text, HasSubstr("The message was not handed to the mail server mx.a.example"));
+    EXPECT_THAT(text, HasSubstr("STARTTLS"));
+    EXPECT_THAT(text, HasSubstr("TLS policy: sts enforce starttls-not-supported"));
+  }
+}
+
 TEST_F(EnforceDomain, HoldsWhenStarttlsIsRefused) {
   mx.starttls = "502 5.5.1 no";
   send({"user@a.example"});
@@ -629,6 +678,27 @@ TEST_F(Delivery, ARouteFailsOverToItsNextHop) {
   relay->connector.servers["192.0.2.2"] = &other;
   send({"user@corp.example"});
   EXPECT_EQ(other.taken.size(), 1U);
+}
+
+TEST_F(Delivery, ARouteLogsInAtItsNextHop) {
+  Settings s = delivery_settings();
+  s.routes.push_back(route_to("smart.example"));
+  s.routes[0].via[0].kind = NextHop::Kind::host;
+  s.routes[0].tls = RouteTls::verify;
+  s.routes[0].username = "relay";
+  s.routes[0].password = "secret";
+  boot(s);
+  mx.tls = certificate_for("smart.example");
+  mx.tls_extensions.push_back("AUTH PLAIN");
+  relay->connector.servers["192.0.2.1"] = &mx;
+  relay->dns.address("smart.example", "192.0.2.1");
+  send({"user@corp.example"});
+  ASSERT_EQ(mx.taken.size(), 1U) << relay->reason_of("user@corp.example");
+  EXPECT_TRUE(mx.taken[0].tls);
+  EXPECT_EQ(mx.authenticated, "AUTH PLAIN AHJlbGF5AHNlY3JldA==");
+  EXPECT_FALSE(said_in_clear(mx, "AUTH"));
+  EXPECT_FALSE(relay->log.holds("secret"));
+  EXPECT_FALSE(relay->log.holds("AHJlbGF5AHNlY3JldA"));
 }
 
 TEST_F(Delivery, ARouteThatLeadsNowhereBouncesNothing) {

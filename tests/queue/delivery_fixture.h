@@ -89,6 +89,7 @@ struct TestMx {
   unsigned handshakes = 0;
   unsigned open = 0, most_open = 0;
   std::vector<std::string> in_clear;  // every line that came without TLS
+  std::string authenticated;          // the latest AUTH command; it is always right
 
   std::size_t copies_of(const std::string& to) const {
     std::size_t n = 0;

@@ -79,6 +79,10 @@ asio::awaitable<bool> TestMxSession::command(std::string text) {
     co_return false;
   }
   if (verb == "RSET" || verb == "NOOP") co_return co_await say("250 2.0.0 ok");
+  if (verb == "AUTH") {
+    mx_.authenticated = text;
+    co_return co_await say("235 2.7.0 ok");
+  }
   if (text == "STARTTLS") {
     const bool sent = co_await say(mx_.starttls);
     if (!sent || !mx_.starttls.starts_with("220")) co_return sent;

@@ -117,7 +117,14 @@ TEST_P(RandomFaults, EveryRecipientEndsExactlyOnce) {
     ++ends[end.recipient];
     if (end.how == RecipientEnd::How::delivered) ++delivered[end.recipient];
   }
-  for (const auto& to : accepted) EXPECT_EQ(ends[to], 1) << to;
+  const auto told = [&](const std::string& to) {
+    std::string lines = to + "\n";
+    for (const auto& line : relay.log.lines())
+      if (line.fields.find(to) != std::string::npos || line.event.empty())
+        lines += line.event + line.text + " " + line.fields.substr(0, 300) + "\n";
+    return lines;
+  };
+  for (const auto& to : accepted) EXPECT_EQ(ends[to], 1) << (ends[to] == 1 ? to : told(to));
   for (const auto& row : relay.rows())
     EXPECT_TRUE(row.meta->is_bounce) << row.to << " is left: " << row.reason;
   std::map<std::string, int> copies;

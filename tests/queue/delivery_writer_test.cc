@@ -114,6 +114,54 @@ TEST_F(Results, TheLogTellsOfAResultOnceTheStoreHasIt) {
   }
 }
 
+// Two results for one recipient, of which the first is stale: the second counts and is told.
+TEST_F(Results, AStaleResultDoesNotSilenceTheOneThatCounts) {
+  const QueueId id = relay.submit({"user@a.example"});
+  const auto claim_once = [&] {
+    return run(relay.context, relay.store.claim({"a.example"}, 10, relay.timeline.now(), "test", minutes(1)))
+        .value()
+        .at(0);
+  };
+  const auto result_of = [&](const Claim& claim) {
+    RecordRequest request;
+    request.meta = claim.meta;
+    request.settings = relay.source.current();
+    request.now = relay.timeline.now();
+    Verdict v;
+    v.kind = Verdict::Kind::delivered;
+    request.endings.push_back(ending_of(*claim.meta, claim.token, claim.recipients.at(0), v, request.now,
+                                        *request.settings, relay.random));
+    return build_record(std::move(request), relay.random);
+  };
+  const Claim first = claim_once();
+  relay.advance(minutes(2));
+  const Claim second = claim_once();
+  DeliveryContext context{relay.context.get_executor(),
+                          relay.clock,
+                          relay.timeline,
+                          relay.random,
+                          relay.log,
+                          relay.metrics,
+                          relay.store,
+                          relay.dns,
+                          relay.planner,
+                          relay.connector,
+                          [this] { return relay.contexts; },
+                          relay.ledger,
+                          relay.budget,
+                          &relay.observer};
+  DeliveryWriter writer(context, *relay.scheduler);
+  relay.store.fail_next(StoreError::io);  // the writer pauses, and takes what came meanwhile together
+  writer.add(result_of(first));
+  writer.add(result_of(first));
+  writer.add(result_of(second));
+  relay.pass(seconds(30), seconds(1));
+  EXPECT_THAT(relay.observer.ends, SizeIs(1));
+  EXPECT_THAT(relay.log.events("delivered"), SizeIs(1));
+  EXPECT_EQ(relay.rows_of(id, RecipientState::delivered).size(), 1U);
+  run(relay.context, relay.clock, writer.drained());
+}
+
 TEST_F(Results, WhatAFailedStoreDoesNotHaveIsNoEventButAWarningThatNamesIt) {
   mx.rcpt = [&](const std::string&) {
     relay.store.fail_next(StoreError::failed_for_good);

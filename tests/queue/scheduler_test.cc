@@ -403,6 +403,25 @@ TEST_F(SchedulerTest, ALongDeliveryKeepsItsClaim) {
   EXPECT_EQ(relay->rows().at(0).attempts, 1U);
 }
 
+// As if the process had been stopped for longer than a lease lasts.
+TEST_F(SchedulerTest, AfterAStallNothingInHandIsClaimedOnceMore) {
+  Settings s = delivery_settings();
+  s.delivery.connections_per_destination = 1;
+  boot(s);
+  mx.silent = true;
+  relay->serve(mx, "a.example", "mx.a.example", "192.0.2.1");
+  submit_many(40, [](int) { return "u@a.example"; });
+  relay->start();
+  relay->advance(seconds(1));
+  ASSERT_EQ(relay->scheduler->in_hand(), 40U);
+  mx.silent = false;
+  relay->advance(minutes(12));
+  relay->pass(hours(1));
+  EXPECT_EQ(mx.taken.size(), 40U) << "each once";
+  EXPECT_FALSE(relay->log.holds("claim was lost"));
+  EXPECT_EQ(relay->scheduler->in_hand(), 0U);
+}
+
 TEST_F(SchedulerTest, WhatTheOperatorRemovesIsNotSent) {
   Settings s = delivery_settings();
   s.delivery.connections_per_destination = 1;
