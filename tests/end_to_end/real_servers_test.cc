@@ -9,16 +9,22 @@
 namespace holdfast::world {
 namespace {
 
-// As root, since Postfix starts only as root.
+// Postfix starts only as root: for others an MX of the world stands in, and the rest is the same.
 class RealServers : public EndToEnd, public testing::WithParamInterface<bool> {
  protected:
   void SetUp() override {
-    for (const auto& why : {Postfix::missing(), Nginx::missing(), Unbound::missing()})
+    for (const auto& why : {Nginx::missing(), Unbound::missing()})
       if (!why.empty()) GTEST_SKIP() << why;
     mx_ = world_.reserve_mx_address();
     CertificateSpec names;
     names.dns_names = {"mx.postfix.test", "mx.bogus.test", "mx.mismatch.test", "mx.plain.test"};
     identity_ = world_.authority().issue(names);
+    const bool as_root = Postfix::missing().empty();
+    if (!as_root) {
+      MxSettings settings;
+      settings.tls.identity = identity_;
+      mx_ = world_.add_mx("mx.postfix.test", settings).endpoint();
+    }
     const std::string right = tlsa("3 1 1 " + tlsa_association(identity_.chain_pem, 1, 1));
     const std::string other = tlsa("3 1 1 " + tlsa_association(self_signed({}).chain_pem, 1, 1));
     const auto spoil_tlsa = [](std::string zone) {
@@ -41,8 +47,10 @@ class RealServers : public EndToEnd, public testing::WithParamInterface<bool> {
     nginx_ = std::make_unique<Nginx>(world_.authority().issue("mta-sts.postfix.test"),
                                      policy_text("enforce", {"mx.postfix.test"}), GetParam());
     ASSERT_TRUE(nginx_->started()) << nginx_->log();
-    postfix_ = std::make_unique<Postfix>(mx_, identity_);
-    ASSERT_EQ(postfix_->started().code, 0) << postfix_->started().err << postfix_->log();
+    if (as_root) {
+      postfix_ = std::make_unique<Postfix>(mx_, identity_);
+      ASSERT_EQ(postfix_->started().code, 0) << postfix_->started().err << postfix_->log();
+    }
     start({{"dns.servers", "[\"" + unbound_->endpoint().text() + "\"]"},
            {"dns.timeout", "\"5s\""},
            {"dns.dnssec", "\"required\""},  // it does not even start unless the resolver validates
@@ -55,6 +63,24 @@ class RealServers : public EndToEnd, public testing::WithParamInterface<bool> {
     return "_" + std::to_string(mx_.port) + "._tcp.mx IN TLSA " + record + "\n";
   }
   static std::string sts() { return "_mta-sts IN TXT \"v=STSv1; id=1;\"\nmta-sts IN A 127.0.0.1\n"; }
+
+  // Whether the MX was connected to; what it was told in clear or under TLS; the mail that it took.
+  bool asked() {
+    if (postfix_) return postfix_->log().find("connect from") != std::string::npos;
+    return !world_.journal().sessions("mx.postfix.test").empty();
+  }
+  bool heard_of(const std::string& word) {
+    if (postfix_) return postfix_->log().find(word) != std::string::npos;
+    for (const auto& session : world_.journal().sessions("mx.postfix.test"))
+      for (const auto& command : session.commands)
+        if (command.find(word) != std::string::npos) return true;
+    return false;
+  }
+  std::string mail() {
+    if (postfix_) return postfix_->mail();
+    const auto mails = world_.journal().mails();
+    return mails.empty() ? "" : mails.front().content;
+  }
 
   JsonLine check(const std::string& domain) {
     const auto end = relay_->run({"check", domain, "--json"});
@@ -104,7 +130,7 @@ TEST_P(RealServers, CheckVerifiesDaneAndMtaStsAndTheMessageArrives) {
       {"tlsrpt.targets.0", "mailto:tls@postfix.test"},
   };
   for (const auto& [name, value] : expected) EXPECT_EQ(line[name], value) << name << " in " << line.text();
-  EXPECT_EQ(postfix_->mail(), "") << "check sends nothing";
+  EXPECT_EQ(mail(), "") << "check sends nothing";
   const std::string version = GetParam() ? "HTTP/2.0" : "HTTP/1.1";
   EXPECT_NE(nginx_->requests().find(version + " mta-sts.postfix.test /.well-known/mta-sts.txt 200"),
             std::string::npos)
@@ -113,10 +139,10 @@ TEST_P(RealServers, CheckVerifiesDaneAndMtaStsAndTheMessageArrives) {
   EXPECT_EQ(metric("dnssec_validating"), "1");
   submit({"bob@postfix.test"});
   const auto delivered = wait_for_end("bob@postfix.test", "delivered");
-  ASSERT_TRUE(delivered) << postfix_->log();
+  ASSERT_TRUE(delivered);
   EXPECT_EQ((*delivered)["mx"], "mx.postfix.test");
-  ASSERT_TRUE(eventually([&] { return !postfix_->mail().empty(); })) << postfix_->log();
-  EXPECT_NE(postfix_->mail().find(kBodyCanary), std::string::npos);
+  ASSERT_TRUE(eventually([&] { return !mail().empty(); }));
+  EXPECT_NE(mail().find(kBodyCanary), std::string::npos);
   // One session, counted under each of the two policies.
   const std::vector<Counted> counted = {{"tlsa", 1, 0, {}}, {"sts", 1, 0, {}}};
   EXPECT_EQ(wait_for_counts("postfix.test", counted), counted);
@@ -132,8 +158,7 @@ TEST_P(RealServers, ABogusSignatureOverTheTlsaRecordHoldsTheMail) {
   const auto deferred = wait_for_end("bob@bogus.test", "deferred");
   ASSERT_TRUE(deferred);
   EXPECT_EQ((*deferred)["enhanced"], "4.7.5") << deferred->text();
-  EXPECT_EQ(postfix_->log().find("bob@bogus.test"), std::string::npos);
-  EXPECT_EQ(postfix_->log().find("connect from"), std::string::npos) << "nobody was even asked";
+  EXPECT_FALSE(asked());
 }
 
 TEST_P(RealServers, ABogusSignatureOverTheMxRecordHoldsTheMail) {
@@ -144,7 +169,7 @@ TEST_P(RealServers, ABogusSignatureOverTheMxRecordHoldsTheMail) {
   const auto deferred = wait_for_end("bob@bogusmx.test", "deferred");
   ASSERT_TRUE(deferred);
   EXPECT_EQ((*deferred)["enhanced"], "4.4.3") << deferred->text();
-  EXPECT_EQ(postfix_->log().find("connect from"), std::string::npos);
+  EXPECT_FALSE(asked());
 }
 
 TEST_P(RealServers, AValidlySignedTlsaRecordOfAnotherKeyHoldsTheMail) {
@@ -156,7 +181,7 @@ TEST_P(RealServers, AValidlySignedTlsaRecordOfAnotherKeyHoldsTheMail) {
   const auto deferred = wait_for_end("bob@mismatch.test", "deferred");
   ASSERT_TRUE(deferred);
   EXPECT_EQ((*deferred)["enhanced"], "4.7.5") << deferred->text();
-  EXPECT_EQ(postfix_->log().find("bob@mismatch.test"), std::string::npos);
+  EXPECT_FALSE(heard_of("bob@mismatch.test"));
 }
 
 TEST_P(RealServers, TlsaRecordsInAnUnsignedZoneProveNothingAndForbidNothing) {
