@@ -8,6 +8,8 @@ namespace holdfast {
 namespace {
 
 constexpr std::size_t kReadSize = 32 * 1024;
+// Most messages are small; a read that fills this much is followed by larger ones.
+constexpr std::size_t kFirstReadSize = 4 * 1024;
 // A start for everyone, before the average has to hold.
 constexpr Duration kRateGrace = std::chrono::seconds(60);
 // Without a minimum rate the transfer must still end.
@@ -63,16 +65,21 @@ bool ContentRules::hopeless(std::uint64_t size) const {
 asio::awaitable<bool> DataSource::pull() {
   content_.clear();
   if (io_.rest().empty()) {
-    buffer_.resize(kReadSize);
+    if (!buffer_ || (full_ && buffer_size_ < kReadSize)) {
+      buffer_size_ = buffer_ ? kReadSize : kFirstReadSize;
+      buffer_ = std::make_unique_for_overwrite<char[]>(buffer_size_);
+    }
     io_.stream().set_deadline(rate_.deadline());
     const SteadyTime since = clock_.now();
-    auto count = co_await io_.read(buffer_);
+    const std::span<char> space(buffer_.get(), buffer_size_);
+    auto count = co_await io_.read(space);
     if (!count) {
       broken_ = count.error();
       co_return false;
     }
     rate_.waited(since, *count);
-    const std::string_view octets(buffer_.data(), *count);
+    full_ = *count == buffer_size_;
+    const std::string_view octets(buffer_.get(), *count);
     const std::size_t used = decoder_.decode(octets, content_);
     io_.unread(octets.substr(used));
   } else {

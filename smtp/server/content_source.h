@@ -4,6 +4,7 @@
 // the source then ends with an Error, so that whoever reads keeps nothing, and refusal() says what to answer.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -75,7 +76,9 @@ class DataSource final : public BodySource {
   Clock& clock_;
   DataDecoder decoder_;
   std::string content_;  // what the last pull brought
-  std::string buffer_;
+  std::unique_ptr<char[]> buffer_;
+  std::size_t buffer_size_ = 0;
+  bool full_ = false;  // the last read filled it: more waits
   std::uint64_t size_ = 0;
   std::optional<Error> broken_;
 };

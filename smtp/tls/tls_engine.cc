@@ -11,9 +11,10 @@
 namespace holdfast {
 namespace {
 
-constexpr std::size_t kIdleInput = 2 * 1024;   // what a waiting connection keeps
+constexpr std::size_t kIdleInput =
+    4 * 1024;  // what a waiting connection keeps: a small message in one record
 constexpr std::size_t kBusyInput = 17 * 1024;  // a whole TLS record
-constexpr std::size_t kKeptOutput = 2 * 1024;
+constexpr std::size_t kKeptOutput = 4 * 1024;
 
 TlsFailure alert_failure(int alert) {
   TlsFailure failure;
@@ -97,7 +98,9 @@ struct EngineBio {
 void SslDeleter::operator()(SSL* ssl) const { SSL_free(ssl); }
 
 TlsEngine::TlsEngine(SslHandle ssl)
-    : input_(std::make_unique<char[]>(kIdleInput)), input_size_(kIdleInput), ssl_(std::move(ssl)) {
+    : input_(std::make_unique_for_overwrite<char[]>(kIdleInput)),
+      input_size_(kIdleInput),
+      ssl_(std::move(ssl)) {
   if (!ssl_) throw std::bad_alloc();
   BIO* bio = BIO_new(EngineBio::method());
   if (bio == nullptr) throw std::bad_alloc();
@@ -158,7 +161,7 @@ std::span<char> TlsEngine::input_space() {
                                : input_end_ < kIdleInput ? kIdleInput
                                                          : input_size_;
     if (wanted != input_size_) {
-      input_ = std::make_unique<char[]>(wanted);
+      input_ = std::make_unique_for_overwrite<char[]>(wanted);
       input_size_ = wanted;
     }
     input_begin_ = input_end_ = 0;

@@ -25,6 +25,7 @@ class ContentCheck {
   bool at_line_start() const { return at_line_start_; }
 
  private:
+  void feed_run(const char* begin, const char* end);
   void note(WireError error) {
     if (!violation_) violation_ = error;
   }

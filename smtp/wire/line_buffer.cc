@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "smtp/wire/wire_error.h"
 
 namespace holdfast {
@@ -9,7 +11,8 @@ namespace {
 
 // The first thing that a line may not hold.
 std::optional<WireError> violation(std::string_view line) {
-  const std::size_t at = line.find_first_of(std::string_view("\r\n\0", 3));
+  // Three fast looks instead of one that compares each octet with all three.
+  const std::size_t at = std::min({line.find('\r'), line.find('\n'), line.find('\0')});
   if (at == std::string_view::npos) return std::nullopt;
   if (line[at] == '\r') return WireError::bare_cr;
   return line[at] == '\n' ? WireError::bare_lf : WireError::nul;
