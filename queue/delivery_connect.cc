@@ -54,6 +54,7 @@ asio::awaitable<OpenResult> open_connection(Connector& connector, Clock& clock, 
   connection->clear_fallback = request.in_clear;
   connection->session = std::make_unique<ClientSession>(std::move(stream), clock, request.our_name, timeouts);
   ClientSession& session = *connection->session;
+  session.send_content_at_once(true);
 
   result.stage = Stage::greeting;
   auto opened = co_await session.open();

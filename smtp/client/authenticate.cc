@@ -22,8 +22,11 @@ asio::awaitable<Result<Reply>> ClientSession::authenticate(std::string username,
   auto& talk = impl_->talk;
   talk.limit(impl_->timeouts.mail);
   std::optional<Result<Reply>> reply;
+  const std::string secret = '\0' + username + '\0' + password;
+  talk.transcript().hide(base64_encode(secret));
+  talk.transcript().hide(base64_encode(password));
+  talk.transcript().hide(password);
   if (offers(impl_->extensions, "PLAIN")) {
-    const std::string secret = '\0' + username + '\0' + password;
     reply = co_await talk.ask("AUTH PLAIN " + base64_encode(secret), "AUTH PLAIN (credentials)");
   } else if (offers(impl_->extensions, "LOGIN")) {
     reply = co_await talk.ask("AUTH LOGIN");
@@ -32,6 +35,9 @@ asio::awaitable<Result<Reply>> ClientSession::authenticate(std::string username,
   } else {
     co_return Error(ClientError::no_mechanism, "neither PLAIN nor LOGIN is offered");
   }
+  // The reply goes into the log and the history: a server that echoes must not bring the password there.
+  if (*reply)
+    for (std::string& line : (*reply)->text) line = talk.transcript().without_secrets(line);
   if (*reply && (*reply)->intermediate()) {
     close();
     co_return Error(ClientError::unexpected_reply, "AUTH: " + (*reply)->summary());

@@ -11,6 +11,8 @@ namespace {
 
 // Between transactions nothing is awaited; how long a connection may be idle is its pool's business.
 constexpr Duration kIdleLimit = std::chrono::hours(24);
+// Servers drop idle connections after seconds, not sooner.
+constexpr Duration kStillThere = std::chrono::seconds(2);
 
 }  // namespace
 
@@ -47,6 +49,14 @@ ClientSession::Impl::Impl(std::unique_ptr<Stream> stream, Clock& clock, std::str
 ClientSession::ClientSession(std::unique_ptr<Stream> stream, Clock& clock, std::string our_name,
                              ClientTimeouts timeouts)
     : impl_(std::make_unique<Impl>(std::move(stream), clock, std::move(our_name), timeouts)) {}
+
+// A connection that breaks in such a flight leaves in doubt whether the message was taken, when otherwise the
+// next MX would be tried at once. So it is done only where that is unlikely: on a connection that took a
+// message a moment ago, and has not been left alone since.
+bool ClientSession::Impl::may_send_at_once(const OutgoingMessage& message) const {
+  return at_once && proven && !unfinished && extensions.chunking && extensions.pipelining &&
+         message.size > 0 && message.size <= kMostAtOnce && talk.quiet_for() < kStillThere;
+}
 
 ClientSession::~ClientSession() { close(); }
 
@@ -113,9 +123,11 @@ asio::awaitable<TransactionResult> ClientSession::send(OutgoingMessage message, 
   }
   impl_->talk.transcript().begin_message();
   Transaction transaction(impl_->talk, impl_->extensions, impl_->timeouts, message, body, impl_->unfinished);
-  auto result = co_await transaction.run();
+  const bool at_once = impl_->may_send_at_once(message);
+  auto result = co_await transaction.run(at_once);
   impl_->talk.limit(kIdleLimit);
   impl_->unfinished = transaction.unfinished();
+  impl_->proven = transaction.taken();
   co_return result;
 }
 
@@ -128,6 +140,8 @@ asio::awaitable<void> ClientSession::quit() {
   }
   close();
 }
+
+void ClientSession::send_content_at_once(bool allowed) { impl_->at_once = allowed; }
 
 void ClientSession::close() { impl_->talk.close(); }
 

@@ -60,6 +60,7 @@ asio::awaitable<Result<Reply>> Conversation::hear() {
       if (!reply) co_return broken(reply.error());
       if (!*reply) continue;
       left_ = left_ || (*reply)->code == 421;  // RFC 5321 section 3.8: the peer is closing
+      last_heard_ = clock_.now();
       transcript_.heard(**reply);
       co_return std::move(**reply);
     }

@@ -40,6 +40,8 @@ class Conversation {
   std::unique_ptr<Stream> release() { return std::move(stream_); }
   void adopt(std::unique_ptr<Stream> stream) { stream_ = std::move(stream); }
 
+  Duration quiet_for() const { return clock_.now() - last_heard_; }  // since the last reply
+
   void close();
   Stream* stream() { return stream_.get(); }
   Transcript& transcript() { return transcript_; }
@@ -52,6 +54,7 @@ class Conversation {
   Clock& clock_;
   LineBuffer lines_;
   Transcript transcript_;
+  SteadyTime last_heard_{};
   bool left_ = false;
 };
 

@@ -12,6 +12,7 @@ struct ClientSession::Impl {
   // EHLO and what follows from its reply. With `may_fall_back`, a 5xx is followed by HELO.
   asio::awaitable<Result<Reply>> introduce(bool may_fall_back);
   void take_ehlo(const Reply& reply);
+  bool may_send_at_once(const OutgoingMessage& message) const;
 
   Peer local, remote;
   Conversation talk;
@@ -23,6 +24,8 @@ struct ClientSession::Impl {
   bool under_tls = false;
   bool introduced = false;  // EHLO or HELO was accepted
   bool unfinished = false;  // a transaction was left open: RSET goes first
+  bool at_once = false;     // content may go with the envelope
+  bool proven = false;      // the last transaction ended with the message taken
 };
 
 }  // namespace holdfast

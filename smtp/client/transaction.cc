@@ -23,14 +23,21 @@ Transaction::Transaction(Conversation& talk, const Extensions& peer, const Clien
   result_.recipients.resize(message.recipients.size());
 }
 
-asio::awaitable<TransactionResult> Transaction::run() {
+asio::awaitable<TransactionResult> Transaction::run(bool at_once) {
   auto commands = prepare();
   if (!commands) {
     result_.broken = commands.error();  // before a single octet: the session goes on
     co_return std::move(result_);
   }
-  auto done = co_await send_envelope(std::move(*commands));
-  if (done) done = co_await send_content();
+  std::size_t size = 0;
+  for (const Command& command : *commands) size += command.line.size() + 2;
+  Result<void> done;
+  if (at_once && size <= kMaxFlight) {
+    done = co_await send_at_once(std::move(*commands));
+  } else {
+    done = co_await send_envelope(std::move(*commands));
+    if (done) done = co_await send_content();
+  }
   if (!done) {
     result_.broken = done.error();
     talk_.close();

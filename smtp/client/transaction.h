@@ -16,6 +16,8 @@ namespace holdfast {
 inline constexpr std::size_t kMaxFlight = 16 * 1024;     // octets of commands that wait for their replies
 inline constexpr std::size_t kContentBlock = 64 * 1024;  // DATA goes out in writes of about this size
 inline constexpr std::size_t kBdatChunk = 128 * 1024;
+// Content up to this size may go with the envelope: what is sent in vain to a peer that refuses is bounded.
+inline constexpr std::size_t kMostAtOnce = 64 * 1024;
 
 class Transaction {
  public:
@@ -23,9 +25,13 @@ class Transaction {
   Transaction(Conversation& talk, const Extensions& peer, const ClientTimeouts& timeouts,
               const OutgoingMessage& message, BodySource& body, bool reset_first);
 
-  asio::awaitable<TransactionResult> run();
+  // `at_once`: envelope and content in one flight, by BDAT. The content is then read whatever becomes of the
+  // envelope.
+  asio::awaitable<TransactionResult> run(bool at_once = false);
   // Whether the next transaction must begin with RSET.
   bool unfinished() const { return mail_taken_ && !ended_; }
+  // The peer took the message for somebody.
+  bool taken() const { return taken_; }
 
  private:
   struct Command {
@@ -40,6 +46,9 @@ class Transaction {
   Result<void> take_reply(const Command& command, Reply reply);
   bool goes_on(const Command& next) const;
 
+  asio::awaitable<Result<void>> send_at_once(std::vector<Command> commands);
+  asio::awaitable<Result<std::string>> whole_content();
+  asio::awaitable<Result<void>> hear_reply_at_once();
   asio::awaitable<Result<void>> send_content();
   asio::awaitable<Result<void>> send_data();
   asio::awaitable<Result<void>> send_bdat();
@@ -65,6 +74,7 @@ class Transaction {
   bool mail_refused_ = false;
   bool data_open_ = false;  // 354 came
   bool ended_ = false;      // the peer answered to the end of the content
+  bool taken_ = false;
 };
 
 }  // namespace holdfast

@@ -23,12 +23,17 @@ class Transcript {
   // Forgets an earlier message on the same connection, whose addresses are no concern of the next.
   void begin_message() { lines_.resize(std::min(lines_.size(), opening_)); }
 
+  // From now on this text is shown as "(hidden)", whoever says it: a server may echo what it was sent.
+  void hide(std::string secret);
+  std::string without_secrets(std::string_view text) const;
+
   const std::vector<std::string>& lines() const { return lines_; }
 
  private:
   void add(std::string_view who, std::string_view text);
 
   std::vector<std::string> lines_;
+  std::vector<std::string> secrets_;
   std::size_t opening_ = 0;
 };
 
