@@ -43,6 +43,7 @@ ConnectionBudget::Place ConnectionBudget::open(const std::string& host, const De
   const unsigned allowed =
       h.allowed == 0 ? limits.connections_per_mx : std::min(h.allowed, limits.connections_per_mx);
   if (h.open >= std::max(1u, allowed) || total_ >= limits.connections_total) {
+    h.wanted = h.wanted_until > now ? std::min(h.wanted + 1, h.open) : 1;
     h.wanted_until = now + kWantedFor;
     return {};
   }
@@ -51,10 +52,12 @@ ConnectionBudget::Place ConnectionBudget::open(const std::string& host, const De
   return Place(this, host);
 }
 
-bool ConnectionBudget::wanted(const std::string& host, SteadyTime now) const {
+bool ConnectionBudget::give_way(const std::string& host, SteadyTime now) {
   const std::lock_guard lock(mutex_);
   const auto found = hosts_.find(host);
-  return found != hosts_.end() && found->second.wanted_until > now;
+  if (found == hosts_.end() || found->second.wanted_until <= now || found->second.wanted == 0) return false;
+  --found->second.wanted;
+  return true;
 }
 
 bool ConnectionBudget::take_message(const std::string& host, const DeliverySettings& limits, SteadyTime now,

@@ -37,10 +37,10 @@ class ConnectionBudget {
     std::string host_;
   };
 
-  // An empty Place when a limit is reached; the host then counts as wanted for a second, so that nobody keeps
-  // an idle connection to it.
+  // An empty Place when a limit is reached. Within the next second somebody who has an idle connection to the
+  // host, or is about to have one, is to give way: one for each that was turned away here.
   Place open(const std::string& host, const DeliverySettings& limits, SteadyTime now);
-  bool wanted(const std::string& host, SteadyTime now) const;
+  bool give_way(const std::string& host, SteadyTime now);
 
   // May a message go to the host now? False: when it may is in `at`. Counts it when it may.
   bool take_message(const std::string& host, const DeliverySettings& limits, SteadyTime now, SteadyTime& at);
@@ -56,6 +56,7 @@ class ConnectionBudget {
     unsigned allowed = 0;  // 0: as configured; else lowered by slow_down()
     SteadyTime lowered_at{};
     SteadyTime wanted_until{};
+    unsigned wanted = 0;  // connections that were turned away
     double tokens = 0;  // messages that may go at once
     bool bucket_started = false;
     double rate_factor = 1;  // lowered by slow_down()

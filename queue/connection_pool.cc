@@ -54,7 +54,7 @@ void ConnectionPool::put(std::unique_ptr<Connection> connection, Duration idle,
   const bool spent = (messages_per_connection != 0 && connection->messages >= messages_per_connection) ||
                      (told != 0 && connection->messages >= told);
   const SteadyTime now = clock_.now();
-  if (stopped_ || spent || idle.count() <= 0 || budget_.wanted(budget_host(connection->key), now))
+  if (stopped_ || spent || idle.count() <= 0 || budget_.give_way(budget_host(connection->key), now))
     return end(std::move(connection));
   if (size_ >= kMostIdle) shed("");
   Idle entry;
@@ -65,22 +65,22 @@ void ConnectionPool::put(std::unique_ptr<Connection> connection, Duration idle,
   if (++size_ == 1) arm();
 }
 
+bool ConnectionPool::has_idle(const std::string& host) const {
+  return std::any_of(idle_.begin(), idle_.end(),
+                     [&](const auto& entry) { return budget_host(entry.first) == host; });
+}
+
 void ConnectionPool::shed(const std::string& host) {
   if (!host.empty()) {
-    for (auto at = idle_.begin(); at != idle_.end();) {
-      if (budget_host(at->first) != host) {
-        ++at;
-        continue;
-      }
-      size_ -= at->second.size();
-      for (auto& entry : at->second) end(std::move(entry.connection));
-      at = idle_.erase(at);
-    }
-    return;
+    // One makes room for the one that was turned away; the others are as good as new ones.
+    const auto now = clock_.now();
+    if (!has_idle(host) || !budget_.give_way(host, now)) return;
   }
-  auto oldest = std::min_element(idle_.begin(), idle_.end(), [](const auto& a, const auto& b) {
-    return a.second.front().until < b.second.front().until;
-  });
+  auto oldest = idle_.end();
+  for (auto at = idle_.begin(); at != idle_.end(); ++at) {
+    if (!host.empty() && budget_host(at->first) != host) continue;
+    if (oldest == idle_.end() || at->second.front().until < oldest->second.front().until) oldest = at;
+  }
   if (oldest == idle_.end()) return;
   end(std::move(oldest->second.front().connection));
   oldest->second.erase(oldest->second.begin());

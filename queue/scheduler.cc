@@ -19,9 +19,14 @@ constexpr std::size_t kManyDestinations = 20000;
 // Offered work that had to be put back, within a second, until offers are refused for a while: intake then
 // leaves new mail to the store, which costs less than claiming it and giving it back.
 constexpr std::size_t kBouncedOffers = 64;
-constexpr Duration kOffersClosed = std::chrono::seconds(1);
-// How much busier than the idlest a worker may be to get a permit because it holds a connection.
-constexpr unsigned kLoadForWarmth = 4;
+constexpr Duration kOffersClosed = std::chrono::milliseconds(250);
+// How much busier than the idlest a worker may be to get a permit because it holds a connection. A new one
+// costs a handshake, and closes an idle one where the MX allows no more.
+constexpr unsigned kLoadForWarmth = 32;
+// How long new mail in the store may wait to be looked at: hardly when there is little else to do, longer
+// when many recipients are in hand anyway. A look reads a thousand rows.
+constexpr Duration kLookSoon = std::chrono::milliseconds(5);
+constexpr Duration kLookLater = std::chrono::milliseconds(100);
 constexpr std::size_t kClaimsPerDisposal = 256;
 constexpr Duration kAbortLimit = std::chrono::seconds(10);
 
@@ -102,8 +107,8 @@ void Scheduler::read_inbox() {
     place(std::move(claim), true);
   }
   send_disposals();
-  // A short wait lets several of them be one look at the store.
-  if (in.look) request_refill(parts_.clock.now() + std::chrono::milliseconds(5));
+  // A wait lets several of them be one look at the store.
+  if (in.look) request_refill(parts_.clock.now() + (in_hand_ < parts_.window / 2 ? kLookSoon : kLookLater));
   if (wants_more_ && in_hand_ < parts_.window * 3 / 4) {
     wants_more_ = false;
     request_refill(parts_.clock.now());
@@ -149,7 +154,7 @@ void Scheduler::place(Claim claim, bool offered) {
   const auto blocked = d.blocked_until(lane, now);
   const unsigned limit = routes_->settings()->delivery.connections_per_destination;
   if (!d.paused() && !blocked) {
-    if (offered && d.ready() >= share()) {
+    if (offered && d.ready() >= share_of_offers()) {
       ++bounced_offers_;
       d.more_in_store = true;
       std::vector<Claim> one;
@@ -376,22 +381,21 @@ asio::awaitable<void> Scheduler::pause_here(std::string name) {
 }
 
 asio::awaitable<void> Scheduler::resume(std::string name) {
-  return hop(parts_.executor, resume_here(std::move(name), false));
-}
-
-asio::awaitable<void> Scheduler::retry_now(std::string name) {
   return hop(parts_.executor, resume_here(std::move(name), true));
 }
 
-asio::awaitable<void> Scheduler::resume_here(std::string name, bool forget) {
-  if (!forget) table_.pause(name, false);
+asio::awaitable<void> Scheduler::retry_now(std::string name) {
+  return hop(parts_.executor, resume_here(std::move(name), false));
+}
+
+asio::awaitable<void> Scheduler::resume_here(std::string name, bool unpause) {
+  if (unpause) table_.pause(name, false);
   bool is_route = false;
   for (Destination* d : table_.named(name)) {
     is_route = is_route || d->route() != nullptr;
-    if (forget) d->clear_backoff();
+    d->clear_backoff();
   }
-  if (forget)
-    for (DeliveryAgent* agent : agents_) agent->forget_failures();
+  for (DeliveryAgent* agent : agents_) agent->forget_failures();
   if (!is_route) co_await make_due(name);
   request_refill(parts_.clock.now());
   pump();

@@ -64,7 +64,7 @@ class Scheduler final : public ReadyWork, public GrantSink {
   void accepted_unclaimed() override { look_again(); }
 
   // For operators; any executor. Names as in destinations(). A pause lasts until resume() or the end of the
-  // process.
+  // process; resume() does what retry_now() does as well.
   asio::awaitable<std::vector<DestinationStatus>> destinations();
   asio::awaitable<void> pause(std::string name);
   asio::awaitable<void> resume(std::string name);
@@ -119,12 +119,16 @@ class Scheduler final : public ReadyWork, public GrantSink {
   asio::awaitable<bool> wait_for_flights(SteadyTime deadline);
   asio::awaitable<std::vector<DestinationStatus>> destinations_here();
   asio::awaitable<void> pause_here(std::string name);
-  asio::awaitable<void> resume_here(std::string name, bool forget);
+  asio::awaitable<void> resume_here(std::string name, bool unpause);
   asio::awaitable<void> make_due(std::string domain);
 
   const RouteTable& routes();
   SettingsPtr settings() const { return parts_.settings.current(); }
+  std::size_t room_left() const { return parts_.window - std::min<std::size_t>(in_hand_, parts_.window); }
   std::size_t share() const { return std::max<std::size_t>(1, parts_.window / 4); }
+  // Fresh work may fill more than a share while the window has as much room again for others: what goes back
+  // is written twice and read once more.
+  std::size_t share_of_offers() const { return std::max(share(), room_left()); }
 
   Parts parts_;
   std::vector<DeliveryAgent*> agents_;
@@ -140,9 +144,9 @@ class Scheduler final : public ReadyWork, public GrantSink {
   bool started_ = false;
   bool stopping_ = false;
   bool refilling_ = false;
-  bool again_ = false;
-  bool wants_more_ = false;  // the store had more than there was room for
-  SteadyTime renewed_at_{};  // leases were looked at
+  SteadyTime again_at_ = SteadyTime::max();  // a refill that was asked for during one
+  bool wants_more_ = false;                  // the store had more than there was room for
+  SteadyTime renewed_at_{};                  // leases were looked at
   SteadyTime refill_at_ = SteadyTime::max();
   SteadyTime next_refill_{};
   std::size_t bounced_offers_ = 0;  // offered work that had to go back, of late

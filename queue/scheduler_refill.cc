@@ -34,7 +34,7 @@ struct Scheduler::Order {
 void Scheduler::request_refill(SteadyTime at) {
   if (stopping_ || !started_) return;
   if (refilling_) {
-    again_ = true;
+    again_at_ = std::min(again_at_, at);
     return;
   }
   if (at >= refill_at_) return;
@@ -49,14 +49,14 @@ void Scheduler::request_refill(SteadyTime at) {
 
 asio::awaitable<void> Scheduler::refill() {
   for (;;) {
-    again_ = false;
+    again_at_ = SteadyTime::max();
     const bool more = co_await refill_once();
     send_disposals();
     pump();
-    if (stopping_ || (!more && !again_)) break;
+    if (stopping_ || (!more && again_at_ > parts_.clock.now())) break;
   }
   refilling_ = false;
-  request_refill(next_refill_);
+  request_refill(std::min(next_refill_, again_at_));
 }
 
 // True: there may be more at once.
@@ -64,9 +64,6 @@ asio::awaitable<bool> Scheduler::refill_once() {
   SteadyTime now = parts_.clock.now();
   next_refill_ = now + kPollEvery;
   if (parts_.store.failed()) co_return false;
-  const auto room_left = [&]() -> std::size_t {
-    return parts_.window - std::min<std::size_t>(in_hand_, parts_.window);
-  };
   if (room_left() < std::min(kLeastRoom, parts_.window / 4)) {
     wants_more_ = true;
     co_return false;

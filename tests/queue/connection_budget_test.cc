@@ -25,8 +25,9 @@ TEST(ConnectionBudget, LimitsConnectionsToOneHostAndInAll) {
     EXPECT_TRUE(places.back());
   }
   EXPECT_FALSE(budget.open("mx.a", limits(), kNow));
-  EXPECT_TRUE(budget.wanted("mx.a", kNow));
-  EXPECT_FALSE(budget.wanted("mx.a", kNow + seconds(2)));
+  EXPECT_FALSE(budget.give_way("mx.a", kNow + seconds(2))) << "whoever was turned away has given up";
+  EXPECT_TRUE(budget.give_way("mx.a", kNow));
+  EXPECT_FALSE(budget.give_way("mx.a", kNow)) << "one makes room for one";
   places.push_back(budget.open("mx.b", limits(), kNow));
   places.push_back(budget.open("mx.b", limits(), kNow));
   EXPECT_FALSE(budget.open("mx.c", limits(), kNow)) << "six in all";
