@@ -3,13 +3,14 @@
 #include <sqlite3.h>
 
 #include <cerrno>
+#include <limits>
 
 namespace holdfast {
 namespace {
 
 // How long a commit waits for others to join it, and how many are enough to stop waiting.
 constexpr auto kGatherTime = std::chrono::milliseconds(3);
-constexpr std::size_t kGatherBatches = 16;
+constexpr std::size_t kGatherBatches = 32;
 // A group is bounded so that its first member does not wait long for its last.
 constexpr std::size_t kGroupBatches = 256;
 constexpr std::size_t kGroupOctets = std::size_t{8} << 20;
@@ -70,7 +71,7 @@ void SqliteCommitter::submit(Batch batch, Done done) {
     const std::lock_guard lock(mutex_);
     if (!stopping_) {
       jobs_.push_back(std::move(job));
-      wake_.notify_one();
+      if (jobs_.size() >= wake_at_) wake_.notify_one();
       return;
     }
   }
@@ -84,7 +85,7 @@ void SqliteCommitter::set_aside(std::vector<RecipientId> recipients) {
   job.set_aside = std::move(recipients);
   job.done = [](const Result<ApplyResult>&) {};  // what could not be set aside now is found damaged again
   jobs_.push_back(std::move(job));
-  wake_.notify_one();
+  if (jobs_.size() >= wake_at_) wake_.notify_one();
 }
 
 void SqliteCommitter::fail_for_good(const std::string& why) {
@@ -126,13 +127,15 @@ void SqliteCommitter::run() {
     bool stop = false;
     {
       std::unique_lock lock(mutex_);
+      wake_at_ = 1;
       wake_.wait_until(lock, next_tick, [this] { return stopping_ || !jobs_.empty(); });
       // Where several sessions submit at once, a sync that starts with the first of them would serve few. A
       // lone session never waits: what it brought was a group of one.
       if (last_group > 1 && !jobs_.empty()) {
-        const std::size_t enough = std::min(kGatherBatches, last_group + 2);
-        wake_.wait_for(lock, kGatherTime, [&] { return stopping_ || jobs_.size() >= enough; });
+        wake_at_ = std::min(kGatherBatches, last_group + 2);
+        wake_.wait_for(lock, kGatherTime, [this] { return stopping_ || jobs_.size() >= wake_at_; });
       }
+      wake_at_ = std::numeric_limits<std::size_t>::max();  // whoever comes now finds the thread at work
       group = next_group();
       stop = stopping_ && group.empty();
     }

@@ -95,6 +95,7 @@ class SqliteCommitter {
   std::condition_variable wake_;
   std::deque<Job> jobs_;
   StoreCounters counters_;
+  std::size_t wake_at_ = 1;  // so many jobs are worth waking the thread
   bool stopping_ = false;
   std::atomic<bool> failed_ = false;
   int log_pages_ = 0;  // of the write-ahead log; set by SQLite's hook on the thread
