@@ -1,61 +1,28 @@
 #include "mta/log_writer.h"
 
 #include <poll.h>
-#include <spdlog/async.h>
-#include <spdlog/async_logger.h>
-#include <spdlog/sinks/base_sink.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
 
 #include "mta/log_format.h"
 
 namespace holdfast {
 namespace {
 
-// Lines are gathered while more wait, and written at the latest at this size.
-constexpr std::size_t write_at = 64 * 1024;
-
-// Writes payloads as they are, each with its line end. Called by the one thread of the pool.
-class DescriptorSink final : public spdlog::sinks::base_sink<std::mutex> {
- public:
-  explicit DescriptorSink(int fd) : fd_(fd) {}
-  // While more lines wait in `pool`, writing may wait for them. A plain pointer: the pool joins the thread
-  // that runs here before it goes, and a shared one could make that thread the pool's last owner.
-  void watch(spdlog::details::thread_pool* pool) { pool_ = pool; }
-
- protected:
-  void sink_it_(const spdlog::details::log_msg& message) override {
-    buffer_.append(message.payload.data(), message.payload.size());
-    buffer_ += '\n';
-    if (buffer_.size() >= write_at || pool_->queue_size() == 0) flush_();
-  }
-
-  void flush_() override {
-    std::string_view rest = buffer_;
-    while (!rest.empty()) {
-      const ssize_t written = ::write(fd_, rest.data(), rest.size());
-      if (written > 0) {
-        rest.remove_prefix(static_cast<std::size_t>(written));
-      } else if (written < 0 && errno == EAGAIN) {
-        pollfd ready{fd_, POLLOUT, 0};
-        poll(&ready, 1, -1);
-      } else if (written == 0 || errno != EINTR) {
-        break;  // nobody reads any more (EPIPE) or the disk is full: there is no other place to say it
-      }
-    }
-    buffer_.clear();
-  }
-
- private:
-  const int fd_;
-  std::string buffer_;
-  spdlog::details::thread_pool* pool_ = nullptr;
-};
+// The first line to come wakes the thread, which then waits this long for more: a busy relay wakes it some
+// hundred times a second, not with every line.
+constexpr auto kGatherTime = std::chrono::milliseconds(10);
+// So much is written without further waiting.
+constexpr std::size_t kEnough = 64 * 1024;
 
 }  // namespace
 
+// Lines gather in `waiting` while the thread writes those before; both together are bounded by `queue_size`.
 struct LogWriter::Impl {
   const Clock& clock;
   const int fd;
@@ -65,28 +32,88 @@ struct LogWriter::Impl {
   std::atomic<LogAddresses> addresses{LogAddresses::full};
   std::atomic<bool> text{false};
   std::atomic<std::uint64_t> dropped{0};
-  std::shared_ptr<DescriptorSink> sink;
-  std::shared_ptr<spdlog::details::thread_pool> pool;
-  std::shared_ptr<spdlog::async_logger> logger;
+
+  std::mutex mutex;
+  std::condition_variable more, room;
+  std::string waiting;
+  std::size_t lines = 0;  // waiting, or being written
+  std::size_t producers_waiting = 0;
+  bool idle = false;  // the thread waits for a first line
+  bool stopping = false;
+  std::thread thread;
 
   Impl(const Clock& clock_, int fd_, std::string key_, std::size_t queue_size_)
-      : clock(clock_),
-        fd(fd_),
-        key(std::move(key_)),
-        queue_size(queue_size_),
-        sink(std::make_shared<DescriptorSink>(fd_)),
-        pool(std::make_shared<spdlog::details::thread_pool>(queue_size_, 1)),
-        logger(std::make_shared<spdlog::async_logger>("holdfast", sink, pool,
-                                                      spdlog::async_overflow_policy::block)) {
-    sink->watch(pool.get());
-    logger->set_level(spdlog::level::trace);  // levels are judged here, before anything is formatted
+      : clock(clock_), fd(fd_), key(std::move(key_)), queue_size(std::max<std::size_t>(queue_size_, 4)) {
+    thread = std::thread([this] { run(); });
+  }
+  ~Impl() {
+    {
+      const std::lock_guard lock(mutex);
+      stopping = true;
+    }
+    more.notify_one();
+    thread.join();
   }
 
-  void post(std::string line) { logger->log(spdlog::level::info, spdlog::string_view_t(line)); }
+  void post(const std::string& line) {
+    std::unique_lock lock(mutex);
+    if (lines >= queue_size) {
+      ++producers_waiting;
+      room.wait(lock, [this] { return lines < queue_size; });
+      --producers_waiting;
+    }
+    waiting += line;
+    waiting += '\n';
+    ++lines;
+    const bool wake = std::exchange(idle, false) || waiting.size() >= kEnough || lines >= queue_size;
+    lock.unlock();
+    if (wake) more.notify_one();
+  }
+
+  // Whether a quarter of the queue is left, which is kept for events.
+  bool has_room_for_diagnostics() {
+    const std::lock_guard lock(mutex);
+    return lines < queue_size - queue_size / 4;
+  }
 
   void diagnose(LogLevel at, std::string_view what, const std::string& fields) {
     const WallTime now = clock.wall();
     post(text ? text_diagnostic(now, at, what, fields) : json_diagnostic(now, at, what, fields));
+  }
+
+  void run() {
+    std::string out;
+    std::unique_lock lock(mutex);
+    while (true) {
+      idle = waiting.empty();
+      more.wait(lock, [this] { return stopping || !waiting.empty(); });
+      idle = false;
+      if (waiting.empty()) return;
+      more.wait_for(lock, kGatherTime,
+                    [this] { return stopping || waiting.size() >= kEnough || lines >= queue_size; });
+      out.swap(waiting);
+      const std::size_t written = lines;
+      lock.unlock();
+      write_all(out);
+      out.clear();
+      lock.lock();
+      lines -= written;
+      if (producers_waiting > 0) room.notify_all();
+    }
+  }
+
+  void write_all(std::string_view rest) const {
+    while (!rest.empty()) {
+      const ssize_t written = ::write(fd, rest.data(), rest.size());
+      if (written > 0) {
+        rest.remove_prefix(static_cast<std::size_t>(written));
+      } else if (written < 0 && errno == EAGAIN) {
+        pollfd ready{fd, POLLOUT, 0};
+        poll(&ready, 1, -1);
+      } else if (written == 0 || errno != EINTR) {
+        return;  // nobody reads any more (EPIPE) or the disk is full: there is no other place to say it
+      }
+    }
   }
 };
 
@@ -96,12 +123,7 @@ LogWriter::LogWriter(const LogSettings& settings, const Clock& clock, int fd, st
   configure(settings);
 }
 
-LogWriter::~LogWriter() {
-  // The pool's destructor works the queue off and joins its thread.
-  impl_->logger.reset();
-  impl_->pool.reset();
-  impl_->sink->flush();  // the last lines, which had waited for the pool's end behind them
-}
+LogWriter::~LogWriter() = default;
 
 bool LogWriter::enabled(LogLevel level) const {
   return level >= impl_->level.load(std::memory_order_relaxed);
@@ -116,7 +138,7 @@ void LogWriter::event(std::string_view name, const Fields& fields) {
 void LogWriter::write(LogLevel level, std::string_view text, const Fields& fields) {
   if (!enabled(level)) return;
   // A quarter of the queue is kept for events, so that a diagnostic never waits for a stalled reader.
-  if (impl_->pool->queue_size() >= impl_->queue_size - impl_->queue_size / 4) {
+  if (!impl_->has_room_for_diagnostics()) {
     impl_->dropped.fetch_add(1, std::memory_order_relaxed);
     return;
   }

@@ -1,4 +1,4 @@
-// mta/log_writer.h — the Log of the running relay: a bounded queue and one thread that writes (spdlog).
+// mta/log_writer.h — the Log of the running relay: a bounded queue and one thread that writes.
 //
 // Events wait for a place in the queue and are never dropped. Diagnostics are dropped when the reader of the
 // log has stalled and the queue is nearly full; how many were is told once it moves again.
