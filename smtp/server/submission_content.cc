@@ -29,8 +29,10 @@ asio::awaitable<std::optional<Refusal>> SubmissionSession::why_no_content() {
     Rate rate;
     std::uint64_t count;
   };
-  const Claim claims[] = {{"recipients", identity_->recipients, recipients},
-                          {"messages", identity_->messages, 1}};
+  // Messages first: what is taken is not given back when the other is refused, and a client that tries again
+  // and again should lose little by it.
+  const Claim claims[] = {{"messages", identity_->messages, 1},
+                          {"recipients", identity_->recipients, recipients}};
   for (const Claim& claim : claims) {
     if (claim.rate.unlimited()) continue;
     std::string key = fmt::format("user/{}/{}", identity_->user, claim.what);

@@ -383,11 +383,17 @@ TEST(Quota, IsTakenOnceTheRecipientsAreKnown) {
   client.logs_in();
   EXPECT_EQ(client.codes("MAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\nx\r\n."),
             "250 250 250 354 250");
-  EXPECT_EQ(client.quota.taken, (std::vector<std::string>{"user/app/recipients 2", "user/app/messages 1"}));
+  EXPECT_EQ(client.quota.taken, (std::vector<std::string>{"user/app/messages 1", "user/app/recipients 2"}));
+  client.quota.taken.clear();
   client.quota.empty = "user/app/messages";
   client.says("MAIL FROM:<>\r\nRCPT TO:<a@b.example>");
   EXPECT_EQ(client.says("DATA"),
             "450 4.7.1 User app has sent too many messages for now; try again later\r\n");
+  EXPECT_EQ(client.quota.taken, std::vector<std::string>{"user/app/messages 1"})
+      << "no recipients for nothing";
+  client.quota.empty = "user/app/recipients";
+  EXPECT_EQ(client.says("DATA"),
+            "450 4.7.1 User app has sent too many recipients for now; try again later\r\n");
   client.quota.broken = true;
   EXPECT_EQ(client.codes("DATA"), "451");
   client.quota.broken = false;
