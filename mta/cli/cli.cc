@@ -228,9 +228,10 @@ class Tree {
   }
 
   void messages() {
-    CLI::App* trace_command = with_relay(leaf(
-        root_, "trace", "what became of a message, with the transcripts of its last attempts; or of which",
-        [this] { return trace(p_.common, p_.id, p_.queue); }));
+    CLI::App* trace_command = with_relay(
+        leaf(root_, "trace",
+             "what became of a message, with transcripts of failed attempts; without an id, finds messages",
+             [this] { return trace(p_.common, p_.id, p_.queue); }));
     CLI::Option* id = trace_command->add_option("ID", p_.id, "queue id; without it, filters find messages");
     id->type_name("");
     trace_command->add_option("--message", p_.id, "the same as ID")->type_name("ID")->excludes(id);

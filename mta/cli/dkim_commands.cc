@@ -150,12 +150,17 @@ int dkim_keygen(const CommonOptions& common, const DkimOptions& given) {
     const auto path = dkim_key_path(settings->dkim.key_dir, domain, settings->dkim.selector);
     const Owner owner = nearest_owner(path);
     auto key = DkimKey::load(path);
-    const bool made = !key && key.error().is(DkimError::no_key);
+    bool made = !key && key.error().is(DkimError::no_key);
     if (made) {
       key = DkimKey::generate(algorithm);
       if (!key) return complain(printable(key.error().text())), code_of(key.error());
-      if (const auto saved = key->save(path); !saved)
-        return complain(printable(saved.error().text())), code_of(saved.error());
+      const auto saved = key->save(path);
+      // The relay makes the key for its reports by itself; it may just have done so.
+      made = !(!saved && saved.error().is(DkimError::exists));
+      if (!saved && made) return complain(printable(saved.error().text())), code_of(saved.error());
+      if (!made) key = DkimKey::load(path);
+    }
+    if (made) {
       if (const std::string wrong = give_away(path, owner); !wrong.empty())
         return complain(printable(wrong)), exit_code::permission;
     }

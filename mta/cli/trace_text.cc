@@ -27,17 +27,20 @@ void add_lines(std::vector<std::string>& out, const std::string& text, const std
   }
 }
 
-// "TLSv1.3 TLS_AES_256_GCM_SHA384, policy sts (enforce), certificate-expired"
+// "TLSv1.3 TLS_AES_256_GCM_SHA384, policy sts (enforce), success"
 std::string tls_text(const json::value& detail) {
   const json::value& tls = part(detail, "tls");
   if (!tls.is_object()) return "";
   std::string line = member(tls, "version");
   add(line, member(tls, "cipher"), " ");
-  if (line.empty()) line = "no TLS";
+  const std::string result = member(tls, "result");
+  // A handshake that failed leaves no session; what was wrong with it stands behind.
+  const bool tried =
+      !result.empty() && result != "none" && result != "success" && result != "starttls-not-supported";
+  if (line.empty()) line = tried ? "TLS failed" : "no TLS";
   const std::string policy = member(tls, "policy"), mode = member(tls, "mode");
   if (!policy.empty() && policy != "none")
     add(line, "policy " + policy + (mode.empty() || mode == "none" ? "" : " (" + mode + ")"));
-  const std::string result = member(tls, "result");
   if (result != "none") add(line, result);
   return line;
 }

@@ -387,6 +387,17 @@ TEST(Auth, SpeaksLogin) {
   }
 }
 
+TEST(Auth, AServerThatEchoesBringsNoPasswordIntoTranscriptOrReply) {
+  Talk talk(kBefore, {"250-mx\r\n250 AUTH PLAIN",
+                      "500-5.5.1 unknown: AUTH PLAIN AHVzZXIAc2VjcmV0\r\n500 5.5.1 c2VjcmV0 means secret"});
+  const auto reply = authenticate(talk);
+  ASSERT_TRUE(reply);
+  std::string seen = reply->summary();
+  for (const auto& line : talk.session->transcript()) seen += "\n" + line;
+  for (const char* word : {"AHVzZXIAc2VjcmV0", "c2VjcmV0", "secret"}) EXPECT_THAT(seen, Not(HasSubstr(word)));
+  EXPECT_THAT(seen, HasSubstr("unknown: AUTH PLAIN (hidden)"));
+}
+
 TEST(Auth, ReturnsARefusal) {
   Talk plain(kBefore, {"250-mx\r\n250 AUTH PLAIN", "535 5.7.8 no"});
   EXPECT_EQ(authenticate(plain)->code, 535);
