@@ -39,8 +39,7 @@ std::string domain_lines(const DnsPlan& plan, const std::string& domain) {
   std::string out = "\n; " + domain + "; where it has an SPF record, add only the a: to that\n";
   out += line(domain + ".", "TXT", txt_data("v=spf1 a:" + plan.hostname + " -all"));
   for (const auto& [owner, record] : plan.dkim_keys)
-    if (owner == domain)
-      out += line(plan.selector + "._domainkey." + domain + ".", "TXT", txt_data(record));
+    if (owner == domain) out += line(plan.selector + "._domainkey." + domain + ".", "TXT", txt_data(record));
   out += line("_smtp._tls." + domain + ".", "TXT", txt_data("v=TLSRPTv1; rua=mailto:" + plan.report_address));
   return out + sts_lines(plan, domain);
 }
