@@ -57,7 +57,7 @@ class ConnectionBudget {
     SteadyTime lowered_at{};
     SteadyTime wanted_until{};
     unsigned wanted = 0;  // connections that were turned away
-    double tokens = 0;  // messages that may go at once
+    double tokens = 0;    // messages that may go at once
     bool bucket_started = false;
     double rate_factor = 1;  // lowered by slow_down()
     SteadyTime filled_at{};

@@ -59,8 +59,8 @@ class ConnectionPool {
   // Keeps it for `idle`, unless it is spent, broken, or others wait for a connection to its MX: then it says
   // QUIT.
   void put(std::unique_ptr<Connection> connection, Duration idle, unsigned messages_per_connection);
-  // Ends the idle connection to the host (budget_host()) that has waited longest, if one is wanted; the oldest
-  // one of all when `host` is empty.
+  // Ends the idle connection to the host (budget_host()) that has waited longest, if one is wanted; the
+  // oldest one of all when `host` is empty.
   void shed(const std::string& host);
   // Says QUIT in the background.
   void end(std::unique_ptr<Connection> connection);
