@@ -44,6 +44,7 @@ std::unique_ptr<Parser> make_parser(std::size_t max_body) {
 Result<HttpResponse> response_of(Parser& parser) {
   auto& message = parser.get();
   if (message.version() != 10 && message.version() != 11) return Error(StsError::http_protocol, "not HTTP/1");
+  if (message.result_int() < 200) return Error(StsError::http_protocol, "no such status");
   const auto encoding = message[http::field::content_encoding];
   if (!encoding.empty() && media_type_of({encoding.data(), encoding.size()}) != "identity") {
     return Error(StsError::http_protocol, "the response is encoded");
@@ -72,8 +73,10 @@ asio::awaitable<Result<HttpResponse>> http1_exchange(Stream& stream, HttpRequest
   const std::span<char> space(buffer);
   while (true) {
     boost::system::error_code error;
-    // Beast takes whole header lines at a time: what it leaves stays in `pending`.
-    if (!pending.empty()) {
+    // Beast takes whole header lines at a time: what it leaves stays in `pending`. Where a chunk may begin it
+    // wants the five octets that always follow there ("0", CRLF, CRLF), or fails an assertion.
+    const bool short_of_a_chunk = parser->is_header_done() && parser->chunked() && pending.size() < 5;
+    if (!pending.empty() && !short_of_a_chunk) {
       const std::size_t used = parser->put(asio::buffer(pending.data(), pending.size()), error);
       pending.erase(0, used);
       if (error && error != http::error::need_more) co_return failure(error, max_body);
@@ -92,6 +95,8 @@ asio::awaitable<Result<HttpResponse>> http1_exchange(Stream& stream, HttpRequest
       // Over TLS an orderly end is authenticated, so it may end a body that has no other end (RFC 9112
       // section 6.3).
       if (!length.error().is(BaseError::closed)) co_return length.error();
+      // Beast takes an end before the first octet for a whole response (200, without assertions).
+      if (!parser->got_some()) co_return Error(StsError::http_protocol, "no response");
       parser->put_eof(error);
       if (error) co_return failure(error, max_body);
       if (!parser->is_done()) co_return Error(StsError::http_protocol, "the response was cut off");

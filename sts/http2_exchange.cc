@@ -227,6 +227,7 @@ asio::awaitable<Result<HttpResponse>> http2_exchange(Stream& stream, HttpRequest
     auto taken = http.input(std::string_view(buffer.data(), *length));
     if (!taken) co_return taken.error();
   }
+  if (http.response().status < 200) co_return Error(StsError::http_protocol, "no such status");
   http.response().version = "HTTP/2";
   co_return std::move(http.response());
 }

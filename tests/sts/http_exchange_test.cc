@@ -69,6 +69,27 @@ TEST(Http1, OrderlyEndMayEndABodyButABrokenConnectionMayNot) {
   EXPECT_TRUE(broken.error().is(BaseError::reset));
 }
 
+TEST(Http1, EmptyChunkedBodyIsReadHoweverItIsCut) {
+  const std::string head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", body = "0\r\n\r\n";
+  std::vector<std::string> octets{head};
+  for (const char c : body) octets.emplace_back(1, c);
+  const auto slowly = one(octets);
+  ASSERT_TRUE(slowly) << slowly.error().text();
+  EXPECT_EQ(slowly->body, "");
+  for (std::size_t cut = 1; cut < body.size(); ++cut) {
+    EXPECT_TRUE(one({head + body.substr(0, cut), body.substr(cut)})) << cut;
+    EXPECT_FALSE(one({head, body.substr(0, cut)})) << cut;
+  }
+}
+
+TEST(Http1, EndWithoutAnAnswerIsNone) {
+  for (const std::string before : {"", "HTTP/1.1 103 Early Hints\r\n\r\n"}) {
+    const auto response = before.empty() ? one({}) : one({before});
+    ASSERT_FALSE(response);
+    EXPECT_TRUE(response.error().is(StsError::http_protocol)) << response.error().text();
+  }
+}
+
 TEST(Http1, InterimResponsesArePassedOverButNotForEver) {
   const std::string interim = "HTTP/1.1 103 Early Hints\r\nContent-Type: text/html\r\n\r\n";
   const auto response = one({interim + interim + "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"});
@@ -90,9 +111,10 @@ TEST(Http1, BodyBeyondTheLimitIsTooLargeHoweverItIsSent) {
 }
 
 TEST(Http1, WhatIsNoHttpIsRefused) {
-  for (const std::string text : {"220 mx.example ESMTP\r\n", "HTTP/2 200 OK\r\n\r\n", "hello", "\r\n\r\n",
-                                 "HTTP/1.1 20 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
-                                 "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"}) {
+  for (const std::string text :
+       {"220 mx.example ESMTP\r\n", "HTTP/2 200 OK\r\n\r\n", "hello", "\r\n\r\n", "HTTP/1.1 20 OK\r\n\r\n",
+        "HTTP/1.1 051 OK\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"}) {
     const auto response = one({text});
     ASSERT_FALSE(response) << text;
     EXPECT_TRUE(response.error().is(StsError::http_protocol)) << response.error().text();
