@@ -302,6 +302,25 @@ TEST(Load, WhatIsNotTomlIsNamedWithItsPlace) {
   EXPECT_THAT(dir.lines(loaded.errors)[0], HasSubstr("not valid TOML"));
 }
 
+TEST(Load, ATableNeedsAName) {
+  const ConfigDirectory dir;
+  for (const std::string header : {"[=a]", "[]", "[[=a]]", "[[]]", "[ ]", "[.a]", "[", "[[", "\xcb\x99[a]"}) {
+    const Loaded loaded = dir.load(host + header + "\n");
+    ASSERT_EQ(loaded.errors.size(), 1U) << header;
+    EXPECT_THAT(dir.lines(loaded.errors)[0], HasSubstr("not valid TOML")) << header;
+  }
+}
+
+TEST(Load, TakesNoControlCharacters) {
+  const ConfigDirectory dir;
+  for (const std::string& bad : {std::string("[\0", 2), std::string("# \x1b[2J"), std::string("\x7f")}) {
+    const Loaded loaded = dir.load(host + bad + "\n");
+    ASSERT_EQ(loaded.errors.size(), 1U) << bad;
+    EXPECT_THAT(dir.lines(loaded.errors)[0], HasSubstr("holdfast.toml:2:"));
+    EXPECT_THAT(dir.lines(loaded.errors)[0], HasSubstr("a control character"));
+  }
+}
+
 TEST(Load, AMissingFileIsNamed) {
   const ConfigDirectory dir;
   EXPECT_THAT(dir.lines(dir.load_again().errors),
