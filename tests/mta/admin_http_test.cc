@@ -181,6 +181,15 @@ TEST_F(AdminHttpTest, TrustsTheSocketAndTheTokenOnly) {
                   .ends_with("yes"));
 }
 
+TEST_F(AdminHttpTest, WantsTheLengthOfABody) {
+  ASSERT_TRUE(http_.listen_unix(socket_path()));
+  const auto reply = over_unix("POST /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
+  EXPECT_EQ(reply.substr(0, 13), "HTTP/1.1 411 ");
+  EXPECT_EQ(
+      over_unix("POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n" + kEnd + "ab").substr(0, 13),
+      "HTTP/1.1 200 ");
+}
+
 TEST_F(AdminHttpTest, BoundsWhatItReads) {
   ASSERT_TRUE(http_.listen_unix(socket_path()));
   EXPECT_TRUE(over_unix("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n" + kEnd)
