@@ -1,0 +1,158 @@
+#!/usr/bin/python3
+"""The crash matrix: the store is killed, or given an error, at every one of its system calls, and then judged.
+
+  tests/crash_matrix/run.py [--every N] [--fresh] [--only NAME] [--no-errors] [--no-kills] [--build build/release]
+
+A life of the store (store_life.cc: accept small and large, claim, deliver, defer, bounce, expire, hold, close, recover,
+end) is traced once to count its calls. Then, for each (call, occurrence), it lives again under strace's injection:
+SIGKILL at that call; an error there, once; an error there and ever after. What it left is recovered twice and judged:
+what was acknowledged is there and whole, what was cut off is there wholly or not at all, nothing is left behind, and
+the queue still empties. --every N tries each N-th point. With --fresh each life begins by making the store, whose
+thousands of calls are otherwise made before. Exit code 1 when something is wrong.
+
+strace counts per thread: occurrence n of a name is that of whichever thread comes to its n-th first.
+"""
+import argparse
+import collections
+import concurrent.futures
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# Every call by which the store touches the file system.
+CALLS = ["openat", "mkdir", "pread64", "pwrite64", "write", "fsync", "fdatasync", "ftruncate", "fallocate", "unlink", "unlinkat",
+         "rename", "close", "fcntl", "flock", "lseek", "newfstatat", "fstat", "statfs", "fstatfs", "getdents64", "mmap", "munmap",
+         "fchmod", "fchown", "geteuid", "access"]
+# What each may answer on a bad day. retval=0 is a write that got nowhere.
+ERRORS = {
+    "openat": ["EIO", "EMFILE", "ENOSPC"], "mkdir": ["ENOSPC", "EIO"], "pread64": ["EIO"],
+    "pwrite64": ["EIO", "ENOSPC", "EDQUOT", "short"], "write": ["EIO", "ENOSPC", "EDQUOT", "short"],
+    "fsync": ["EIO", "ENOSPC"], "fdatasync": ["EIO", "ENOSPC"], "ftruncate": ["EIO", "ENOSPC"], "unlink": ["EIO"],
+    "fcntl": ["EIO"], "fstat": ["EIO"], "newfstatat": ["EIO"], "fallocate": ["ENOSPC"], "statfs": ["EIO"], "mmap": ["ENOMEM"],
+}
+# Of a call that occurs more often, about so many occurrences are tried, evenly: each start looks at 256 directories.
+OFTEN = 60
+LIMIT = 60  # seconds for one life
+
+
+def live(binary, folder, template, *strace):
+    """What it said."""
+    data = folder / "data"
+    if template:
+        shutil.copytree(template, data)
+    try:
+        return subprocess.run(["strace", "-f", "-o", folder / "trace", *strace, binary, "live", data], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=LIMIT).stdout
+    except subprocess.TimeoutExpired as stuck:
+        return (stuck.stdout or b"").decode() + "stuck\n"
+
+
+def count(binary, template):
+    """For each call: (its occurrences before the store opens, the most of one thread)."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        said = live(binary, folder, template, "-e", "trace=writev," + ",".join(CALLS))
+        if "done close again" not in said or "refused" in said:
+            sys.exit("an undisturbed life already goes wrong:\n" + said)
+        per_thread = collections.defaultdict(collections.Counter)
+        before, total = None, 0
+        for line in (folder / "trace").read_text().splitlines():
+            thread, _, rest = line.partition(" ")
+            call = re.match(r"\s*(\w+)\(", rest)
+            if not call:
+                continue
+            if call[1] == "writev":
+                if before is None and "begin open" in rest:
+                    before = dict(per_thread[thread])
+                continue
+            per_thread[thread][call[1]] += 1
+            total += 1
+        most = {call: max(t[call] for t in per_thread.values()) for call in CALLS}
+        return {call: (before.get(call, 0), most[call]) for call in CALLS if most[call] > before.get(call, 0)}, total
+
+
+def judge(binary, folder, said):
+    end = subprocess.run([binary, "check", folder / "data"], input=said, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                         text=True, timeout=LIMIT)
+    return end.returncode, end.stdout.strip()
+
+
+def try_point(binary, template, call, kind, occurrence):
+    """(what was wrong or "", whether the injection was met)."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        when, _, what = kind.partition(" ")
+        if when == "kill":
+            action = f"signal=KILL:when={occurrence}"
+        else:
+            fault = "retval=0" if what == "short" else f"error={what}"
+            action = f"{fault}:when={occurrence}" + ("+" if when == "sticky" else "")
+        said = live(binary, folder, template, "-e", f"trace={call}", "-e", f"inject={call}:{action}")
+        trace = (folder / "trace").read_text()
+        met = "killed by SIGKILL" in trace if when == "kill" else "(INJECTED)" in trace
+        if said.endswith("stuck\n"):
+            return "it hangs", met
+        if not (folder / "data").exists():
+            return "", met  # killed before it made anything
+        code, wrong = judge(binary, folder, said)
+        if code < 0:
+            wrong += f" the judge died of signal {-code}"
+        elif code and not wrong:
+            wrong = f"exit code {code}"
+        return wrong if code else "", met
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--only", help="this call alone")
+    parser.add_argument("--no-errors", action="store_true", help="kills alone")
+    parser.add_argument("--no-kills", action="store_true", help="errors alone")
+    parser.add_argument("--fresh", action="store_true", help="the store is made in each life")
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+    binary = options.build.resolve() / "tests/store_life"
+    if not shutil.which("strace") or subprocess.run(["strace", "-o", "/dev/null", "true"]).returncode:
+        sys.exit(77)  # it does not work here: ctest takes that for skipped
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as name:
+        template = None if options.fresh else pathlib.Path(name) / "template"
+        if template:
+            subprocess.run([binary, "prepare", template], check=True)
+        sys.exit(matrix(options, binary, template, began))
+
+
+def matrix(options, binary, template, began):
+    calls, total = count(binary, template)
+    points = []
+    for call, (before, most) in calls.items():
+        if options.only in (None, call):
+            for occurrence in range(before + 1, most + 1, max(1, (most - before) // OFTEN)):
+                if not options.no_kills:
+                    points.append((call, "kill", occurrence))
+                for error in [] if options.no_errors else ERRORS.get(call, []):
+                    points += [(call, f"once {error}", occurrence), (call, f"sticky {error}", occurrence)]
+    points = points[::options.every]
+    tried, met, broken = collections.Counter(), collections.Counter(), []
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        for point, (wrong, was_met) in zip(points, pool.map(lambda p: try_point(binary, template, *p), points)):
+            when = point[1].split()[0]
+            tried[when] += 1
+            met[when] += was_met
+            if wrong:
+                broken.append(point)
+                print(f"BROKEN: {point[1]} at {point[0]} number {point[2]}: {wrong}", flush=True)
+    print(f"{total} calls of {len(calls)} kinds in one life; " +
+          ", ".join(f"{tried[w]} points of '{w}' ({met[w]} met)" for w in tried) +
+          f"; broken: {len(broken)}; {time.monotonic() - began:.0f} s")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    main()
