@@ -1,15 +1,11 @@
 // tests/crash_matrix/store_life.cc — one life of the store, told step by step, and the judge of what it left.
 //
-//   store_life prepare DIR makes an empty store
-//   store_life live DIR    takes in, claims, completes, defers, bounces, expires, holds, closes and opens
-//   again;
-//                          says on standard output what begins and what is done
-//   store_life check DIR   reads that on standard input, recovers twice, and says what is wrong; exit code 1
-//   then
+//   store_life prepare DIR   makes an empty store
+//   store_life live DIR      lives in it, and says on standard output which step begins and which is done
+//   store_life check DIR     reads that on standard input, recovers twice, and says what is wrong (exit 1)
 //
 // A step that is done must be there, one that did not begin must not, and one that was cut off must be there
-// wholly or not at all (invariants 1, 3, 5, 6, 9, 10). run.py kills it at every system
-// call.
+// wholly or not at all (invariants 1, 3, 5, 6, 9, 10). run.py kills it at its system calls.
 #include <sys/uio.h>
 #include <unistd.h>
 
