@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <limits>
 
@@ -70,8 +71,9 @@ void SqliteCommitter::submit(Batch batch, Done done) {
   {
     const std::lock_guard lock(mutex_);
     if (!stopping_) {
+      if (!job.batch.accept.empty()) ++accepts_;
       jobs_.push_back(std::move(job));
-      if (jobs_.size() >= wake_at_) wake_.notify_one();
+      if (is_group(wake_at_)) wake_.notify_one();
       return;
     }
   }
@@ -113,6 +115,7 @@ std::vector<SqliteCommitter::Job> SqliteCommitter::next_group() {
   while (!jobs_.empty() && group.size() < kGroupBatches) {
     octets += jobs_.front().size;
     if (!group.empty() && octets > kGroupOctets) break;
+    if (!jobs_.front().batch.accept.empty()) --accepts_;
     group.push_back(std::move(jobs_.front()));
     jobs_.pop_front();
   }
@@ -121,7 +124,7 @@ std::vector<SqliteCommitter::Job> SqliteCommitter::next_group() {
 
 void SqliteCommitter::run() {
   auto next_tick = std::chrono::steady_clock::now() + kTick;
-  std::size_t last_group = 0;
+  std::size_t last_group = 0, clients = 0;  // clients: those that the last group with any of them served
   while (true) {
     std::vector<Job> group;
     bool stop = false;
@@ -130,10 +133,12 @@ void SqliteCommitter::run() {
       wake_at_ = 1;
       wake_.wait_until(lock, next_tick, [this] { return stopping_ || !jobs_.empty(); });
       // Where several sessions submit at once, a sync that starts with the first of them would serve few. A
-      // lone session never waits: what it brought was a group of one.
+      // lone session never waits; results of deliveries, for which nobody waits, do, and go with its message.
       if (last_group > 1 && !jobs_.empty()) {
         wake_at_ = std::min(kGatherBatches, last_group + 2);
-        wake_.wait_for(lock, kGatherTime, [this] { return stopping_ || jobs_.size() >= wake_at_; });
+        accept_wakes_ = clients <= 1;
+        wake_.wait_for(lock, kGatherTime, [this] { return is_group(wake_at_); });
+        accept_wakes_ = false;
       }
       wake_at_ = std::numeric_limits<std::size_t>::max();  // whoever comes now finds the thread at work
       group = next_group();
@@ -141,6 +146,9 @@ void SqliteCommitter::run() {
     }
     if (!group.empty()) {
       last_group = group.size();
+      const auto served =
+          std::count_if(group.begin(), group.end(), [](const Job& job) { return !job.batch.accept.empty(); });
+      if (served > 0) clients = static_cast<std::size_t>(served);
       commit_group(group);
     }
     if (stop || std::chrono::steady_clock::now() >= next_tick) {

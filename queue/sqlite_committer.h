@@ -73,6 +73,9 @@ class SqliteCommitter {
   };
   void run();
   std::vector<Job> next_group();
+  bool is_group(std::size_t enough) const {
+    return stopping_ || jobs_.size() >= enough || (accept_wakes_ && accepts_ > 0);
+  }
   void commit_group(std::vector<Job>& group);
   Result<void> try_commit(std::span<Job> jobs);
   Result<void> write(std::span<Job> jobs, WriteEffects& effects);
@@ -95,7 +98,9 @@ class SqliteCommitter {
   std::condition_variable wake_;
   std::deque<Job> jobs_;
   StoreCounters counters_;
-  std::size_t wake_at_ = 1;  // so many jobs are worth waking the thread
+  std::size_t wake_at_ = 1;    // so many jobs are worth waking the thread
+  bool accept_wakes_ = false;  // and so is one that a client waits for
+  std::size_t accepts_ = 0;    // of jobs_
   bool stopping_ = false;
   std::atomic<bool> failed_ = false;
   int log_pages_ = 0;  // of the write-ahead log; set by SQLite's hook on the thread
