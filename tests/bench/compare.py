@@ -73,7 +73,7 @@ def measure(case, server, build, messages):
     with cases.Run(server, build) as run:
         try:
             return case.run(run, messages)
-        except (RuntimeError, OSError, ValueError, subprocess.CalledProcessError) as error:
+        except (RuntimeError, OSError, ValueError, subprocess.SubprocessError) as error:
             print(f"{server.name}: {error}", file=sys.stderr, flush=True)
             return None
 

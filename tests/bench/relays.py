@@ -4,11 +4,13 @@ Both get the settings that their manuals recommend for a smarthost: connections 
 TLS), clients on the trusted network are not limited. Both keep fsync on, which is their default.
 """
 import json
+import os
 import pathlib
 import shutil
+import signal
 import subprocess
 
-from machine import answers, free_port, stat_of, wait_until
+from machine import answers, family, free_port, stat_of, wait_until
 
 USER, PASSWORD = "bench", "a password for the bench"
 
@@ -74,6 +76,7 @@ tls = "{'required' if setup.tls else 'opportunistic'}"
 ''' + (f'username = "{USER}"\npassword_file = "{folder}/password"\n' if setup.auth else "")
             for domain, port in setup.sinks.items()))
         self.log = folder / "holdfast.log"
+        self.traced = setup.trace is not None
         command = [self.binary, "serve", "-c", self.config]
         if setup.trace:
             command = ["strace", "-f", "-c", "--seccomp-bpf", "-e", "trace=fsync,fdatasync", "-o", setup.trace] + command
@@ -97,7 +100,10 @@ tls = "{'required' if setup.tls else 'opportunistic'}"
                               stderr=subprocess.PIPE, text=True).stdout
 
     def stop(self):
-        self.process.terminate()
+        # strace passes no SIGTERM on: the relay is its child.
+        traced = [pid for pid in family(self.pid) if pid != self.pid] if self.traced else [self.pid]
+        for pid in traced:
+            os.kill(pid, signal.SIGTERM)
         self.process.wait(60)
 
 
