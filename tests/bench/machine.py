@@ -4,6 +4,7 @@ import pathlib
 import re
 import socket
 import subprocess
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -68,6 +69,31 @@ def memory_mib(root_pid):
     return rss / 1024, pss / 1024
 
 
+class Names:
+    """A name server for which every host is 127.0.0.1: a relay logs in only where it can verify a name."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                query, client = self.socket.recvfrom(2048)
+            except OSError:
+                return  # closed
+            end = query.index(b"\0", 12) + 5
+            is_a = query[end - 4:end - 2] == b"\0\1"
+            answer = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\x7f\0\0\1" if is_a else b""
+            self.socket.sendto(query[:2] + b"\x81\x80\0\1" + (b"\0\1" if is_a else b"\0\0") + b"\0\0\0\0" +
+                               query[12:end] + answer, client)
+
+    def close(self):
+        self.socket.close()
+
+
 def certificate(folder):
     """A CA, and a certificate for localhost signed by it."""
     run = lambda *a: subprocess.run(a, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -75,7 +101,7 @@ def certificate(folder):
         "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=bench CA")
     run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "key.pem",
         "-out", "leaf.csr", "-subj", "/CN=bench")
-    (folder / "ext").write_text("subjectAltName=DNS:localhost,DNS:relay.bench\n")
+    (folder / "ext").write_text("subjectAltName=DNS:sink.bench,DNS:relay.bench\n")
     run("openssl", "x509", "-req", "-in", "leaf.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
         "-days", "30", "-extfile", "ext", "-out", "cert.pem")
 

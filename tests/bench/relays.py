@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 
-from machine import answers, family, free_port, stat_of, wait_until
+from machine import Names, answers, family, free_port, stat_of, wait_until
 
 USER, PASSWORD = "bench", "a password for the bench"
 
@@ -71,10 +71,14 @@ senders = ["*"]
 ''' if setup.auth else "") + "".join(f'''
 [[route]]
 recipients = ["{domain}"]
-via = ["127.0.0.1:{port}"]
-tls = "{'required' if setup.tls else 'opportunistic'}"
+via = ["{'sink.bench' if setup.auth else '127.0.0.1'}:{port}"]
+tls = "{'verify' if setup.auth else 'required' if setup.tls else 'opportunistic'}"
 ''' + (f'username = "{USER}"\npassword_file = "{folder}/password"\n' if setup.auth else "")
             for domain, port in setup.sinks.items()))
+        self.names = Names() if setup.auth else None
+        if self.names:
+            self.config.write_text(self.config.read_text().replace(
+                "[admin]", f'[dns]\nservers = ["127.0.0.1:{self.names.port}"]\n[sts]\nmode = "off"\n[admin]', 1))
         self.log = folder / "holdfast.log"
         self.traced = setup.trace is not None
         command = [self.binary, "serve", "-c", self.config]
@@ -105,6 +109,8 @@ tls = "{'required' if setup.tls else 'opportunistic'}"
         for pid in traced:
             os.kill(pid, signal.SIGTERM)
         self.process.wait(60)
+        if self.names:
+            self.names.close()
 
 
 class Postfix:
