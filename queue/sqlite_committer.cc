@@ -135,7 +135,7 @@ void SqliteCommitter::run() {
       // Where several sessions submit at once, a sync that starts with the first of them would serve few. A
       // lone session never waits; results of deliveries, for which nobody waits, do, and go with its message.
       if (last_group > 1 && !jobs_.empty()) {
-        wake_at_ = std::min(kGatherBatches, last_group + 2);
+        wake_at_ = clients > 1 ? kGatherBatches : std::min(kGatherBatches, last_group + 2);
         accept_wakes_ = clients <= 1;
         wake_.wait_for(lock, kGatherTime, [this] { return is_group(wake_at_); });
         accept_wakes_ = false;
@@ -148,7 +148,8 @@ void SqliteCommitter::run() {
       last_group = group.size();
       const auto served =
           std::count_if(group.begin(), group.end(), [](const Job& job) { return !job.batch.accept.empty(); });
-      if (served > 0) clients = static_cast<std::size_t>(served);
+      // One group that happened to serve a single client does not make it a lone one.
+      if (served > 0) clients = std::max(static_cast<std::size_t>(served), clients * 3 / 4);
       commit_group(group);
     }
     if (stop || std::chrono::steady_clock::now() >= next_tick) {
