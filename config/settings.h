@@ -66,7 +66,7 @@ struct AuthSettings {
   std::vector<Network> trusted_networks;
   Rate max_failures;
   Millis cache{0};
-  unsigned unusual_volume = 0;          // times the user's busiest hour; 0 = off
+  unsigned unusual_volume = 0;       // times the user's busiest hour; 0 = off
   std::filesystem::path users_file;  // filled in by the loader when the key is empty
 };
 
