@@ -85,7 +85,8 @@ asio::awaitable<Result<void>> Transaction::send_bdat() {
 
     // One chunk may be under way while its forerunner's reply is read; the last one goes only when all before
     // it were taken, so that nothing can be accepted in part.
-    if (waiting && (last || !peer_.pipelining)) {
+    // Its reply may have come already, together with that to its forerunner.
+    if (waiting && (last || !peer_.pipelining || talk_.unread())) {
       auto taken = co_await hear_chunk_reply();
       if (!taken) co_return taken.error();
       if (!*taken) co_return Result<void>();

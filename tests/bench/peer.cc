@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -45,6 +46,7 @@ bool Peer::fill() {
   char buffer[65536];
   while (true) {
     if (ssl_ != nullptr) {
+      ERR_clear_error();  // what another connection left there would be taken for an error of this one
       const int got = SSL_read(ssl_, buffer, sizeof buffer);
       if (got > 0) {
         in_.append(buffer, static_cast<std::size_t>(got));
@@ -70,6 +72,7 @@ bool Peer::flush() {
   while (sent < out_.size()) {
     ssize_t done = 0;
     if (ssl_ != nullptr) {
+      ERR_clear_error();
       const int wrote = SSL_write(ssl_, out_.data() + sent, static_cast<int>(out_.size() - sent));
       if (wrote <= 0) {
         const int error = SSL_get_error(ssl_, wrote);

@@ -225,6 +225,24 @@ TEST(Content, GoesInChunksWhenItIsLarge) {
   }
 }
 
+TEST(Content, TakesTheRepliesToTwoChunksThatComeTogether) {
+  Large large({"250 ok\r\n250 ok", "250 ok", "250 queued"}, true);
+  ASSERT_FALSE(large.result.broken) << large.result.broken->text();
+  EXPECT_EQ(large.result.recipients[0].reply.text[0], "queued");
+  Large refused({"250 ok\r\n452 4.3.1 full"}, true);
+  EXPECT_FALSE(refused.result.broken) << refused.result.broken->text();
+  EXPECT_EQ(refused.result.recipients[0].reply.code, 452);
+  EXPECT_EQ(refused.server->written().find("LAST"), std::string::npos);
+}
+
+TEST(Content, TakesNoReplyThatComesBeforeItsChunk) {
+  Large large({"250 ok\r\n250 ok\r\n250 ok", "250 ok", "250 queued"}, true);
+  ASSERT_TRUE(large.result.broken);
+  EXPECT_NE(large.result.broken->text().find("out of turn"), std::string::npos)
+      << large.result.broken->text();
+  EXPECT_EQ(large.server->written().find("LAST"), std::string::npos);
+}
+
 TEST(Content, StopsAtARefusedChunkAndNeverSaysLast) {
   for (const bool pipelining : {false, true}) {
     for (std::size_t refused = 0; refused < 3; ++refused) {
