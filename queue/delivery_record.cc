@@ -245,7 +245,7 @@ void log_ending(Log& log, const MessageMeta& meta, const Ending& ending) {
   if (ending.fate == Fate::given_back) return;
   const Fields f = fields_of(meta, ending);
   if (ending.fate == Fate::damaged) {
-    log.error("a message is damaged and set aside", f);
+    log.error("a damaged message of the queue is set aside", f);
     return;
   }
   log.event(name(ending.fate), f);
