@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/end_to_end/mail_files.h"
 #include "tests/world/process.h"
 #include "tests/world/world.h"
 
@@ -92,25 +93,11 @@ begin retry
             "/group /etc/group && exec " + kExim.string() + " -C " + path + "/exim.conf -bdf"});
   }
 
-  std::string log() const { return content(folder_.path() / "log/mainlog") + process_->errors(); }
+  std::string log() const { return file_content(folder_.path() / "log/mainlog") + process_->errors(); }
   // The messages in the mailbox.
-  std::vector<std::string> mails() const {
-    std::vector<std::string> found;
-    std::error_code none_yet;
-    for (const auto& entry :
-         std::filesystem::directory_iterator(folder_.path() / "mail/inbox/new", none_yet)) {
-      found.push_back(content(entry.path()));
-    }
-    return found;
-  }
+  std::vector<std::string> mails() const { return file_contents(folder_.path() / "mail/inbox/new"); }
 
  private:
-  static std::string content(const std::filesystem::path& path) {
-    std::stringstream text;
-    text << std::ifstream(path).rdbuf();
-    return text.str();
-  }
-
   TempDir folder_;
   std::unique_ptr<Process> process_;
 };

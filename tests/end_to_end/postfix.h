@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/end_to_end/mail_files.h"
 #include "tests/world/process.h"
 #include "tests/world/world.h"
 
@@ -67,17 +68,9 @@ class Postfix {
     arguments.insert(arguments.begin(), {"/usr/sbin/sendmail", "-C", (folder_.path() / "etc").string()});
     return run_process(std::move(arguments), Milliseconds(60000), {}, message);
   }
-  std::string log() const { return content(folder_.path() / "data/mail.log"); }
+  std::string log() const { return file_content(folder_.path() / "data/mail.log"); }
   // The messages in the mailbox.
-  std::vector<std::string> mails() const {
-    std::vector<std::string> found;
-    std::error_code none_yet;
-    for (const auto& entry :
-         std::filesystem::directory_iterator(folder_.path() / "mail/inbox/new", none_yet)) {
-      found.push_back(content(entry.path()));
-    }
-    return found;
-  }
+  std::vector<std::string> mails() const { return file_contents(folder_.path() / "mail/inbox/new"); }
   // The one message in the mailbox; "" while there is none.
   std::string mail() const {
     const auto found = mails();
@@ -89,11 +82,6 @@ class Postfix {
     const auto* entry = ::getpwnam(user);
     ASSERT_NE(entry, nullptr);
     ASSERT_EQ(::chown(path.c_str(), entry->pw_uid, entry->pw_gid), 0);
-  }
-  static std::string content(const std::filesystem::path& path) {
-    std::stringstream text;
-    text << std::ifstream(path).rdbuf();
-    return text.str();
   }
   // Debian's services, out of their chroots, and smtpd on our address alone.
   void write_master(const Endpoint& at) {
