@@ -150,8 +150,8 @@ Result<void> Relay::open() {
       Intake::Parts{*store_, *scheduler_, settings_, clock_, timeline_, *random_, log_, metrics_, &signer_});
   queued_reports_ = std::make_unique<QueuedReportMail>(*store_);
   Reporter::Parts reporting{workers_.shared(), report_disk_, clock_,   *ledger_,         *report_store_,
-                            resolver_,         *https_,      *intake_, *queued_reports_, report_key_,
-                            settings_,         log_,         metrics_};
+                            resolver_,         *https_,      *intake_, *queued_reports_, *report_ends_,
+                            report_key_,       settings_,    log_,     metrics_};
   reporter_ = std::make_unique<Reporter>(std::move(reporting));
   tasks_ = std::make_unique<TaskGroup>(workers_.shared(), [this](std::string what) {
     log_.error("an exception ended a task of the relay: " + what);

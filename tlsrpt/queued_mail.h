@@ -1,4 +1,5 @@
-// tlsrpt/queued_mail.h — asks the mail queue why a report's mail has not left it yet: for `tlsrpt status`.
+// tlsrpt/queued_mail.h — asks the mail queue what became of a report's mail: for `tlsrpt status`, and for the
+// end of a mail that a crash kept from being told.
 #pragma once
 
 #include <optional>
@@ -8,6 +9,7 @@
 #include "smtp/base/clock.h"
 #include "smtp/base/queue_id.h"
 #include "smtp/base/result.h"
+#include "smtp/message_sink.h"
 
 namespace holdfast {
 
@@ -15,12 +17,13 @@ struct QueuedMailState {
   unsigned attempts = 0;
   WallTime next{};     // when it is tried again
   std::string reason;  // what the receiver said the last time; "" before the first attempt
+  std::optional<RecipientEnd::How> ended;  // the queue holds it no more
 };
 
 class QueuedMail {
  public:
   virtual ~QueuedMail() = default;
-  // nullopt: the queue holds no such mail any more. On any executor.
+  // nullopt: the queue neither holds such a mail nor remembers one. On any executor.
   virtual asio::awaitable<Result<std::optional<QueuedMailState>>> find(QueueId id) = 0;
 };
 

@@ -129,6 +129,8 @@ asio::awaitable<void> Reporter::look() {
       if (tasks_.spawn(work_through(round))) ++round->running;
     }
     while (round->running > 0) co_await round->done.wait_through_cancellation();
+    auto taken_up = co_await take_up_ends();
+    if (!taken_up) round->trouble = taken_up.error().text();
     auto cleaned = co_await clean_up();
     if (!cleaned) round->trouble = cleaned.error().text();
     if (!round->trouble.empty() && round->trouble != trouble_ && !tasks_.stopping())

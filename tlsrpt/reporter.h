@@ -36,6 +36,7 @@ class Reporter {
     HttpsClient& https;
     MessageSink& sink;
     QueuedMail& queued;
+    OriginObserver& ends;
     ReportKey& key;
     const SettingsSource& settings;
     Log& log;
@@ -83,6 +84,7 @@ class Reporter {
   void tell(const ReportProgress& report, const TargetProgress& target) const;
   asio::awaitable<Result<void>> save(const ReportProgress& report, bool release);
   asio::awaitable<void> ask_queue(std::vector<ReportProgress>& reports);
+  asio::awaitable<Result<void>> take_up_ends();
   asio::awaitable<void> check_key(SettingsPtr settings);
   asio::awaitable<Result<void>> clean_up();
 
@@ -94,6 +96,7 @@ class Reporter {
   KeyState key_;
   std::chrono::sys_days frozen_before_{};
   std::optional<WallTime> cleaned_;
+  bool ends_taken_up_ = false;
   bool looking_ = false, again_ = false;
   std::string trouble_;  // of the last round, told once
 };

@@ -1,4 +1,4 @@
-// What `holdfast tlsrpt status` shows.
+// What `holdfast tlsrpt status` shows, and what it asks the queue for it.
 #include <fmt/chrono.h>
 
 #include <boost/json/array.hpp>
@@ -6,6 +6,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "smtp/base/hop.h"
+#include "tlsrpt/report_ends.h"
 #include "tlsrpt/reporter.h"
 
 namespace holdfast {
@@ -82,12 +83,48 @@ asio::awaitable<void> Reporter::ask_queue(std::vector<ReportProgress>& reports) 
         target.reason += "; the queue cannot be read: " + found.error().text();
       } else if (!*found) {
         target.reason += ", and gone from there";
+      } else if ((*found)->ended) {
+        target.reason += ", and has just left it";  // the end is on its way to the reporter's store
       } else if (!(*found)->reason.empty()) {
         target.reason += ", tried " + std::to_string((*found)->attempts) + " times: " + (*found)->reason;
         target.next = (*found)->next;
       }
     }
   }
+}
+
+// The queue tells of a mail's end once. A crash right after it leaves a report "queued" that no longer is: so
+// after each start the queue's history is asked for what was missed.
+asio::awaitable<Result<void>> Reporter::take_up_ends() {
+  if (ends_taken_up_) co_return Result<void>();
+  std::vector<ReportProgress> reports;
+  std::function<Result<void>()> read = [&]() -> Result<void> {
+    auto listed = parts_.store.list(std::nullopt, false, kMostReports);
+    if (!listed) return listed.error();
+    reports = std::move(*listed);
+    return {};
+  };
+  auto done = co_await on_disk(std::move(read));
+  if (!done) co_return done;
+  for (const auto& report : reports) {
+    for (const auto& target : report.targets) {
+      const auto id = queued_id(target);
+      if (!id) continue;
+      auto found = co_await parts_.queued.find(*id);
+      if (!found) co_return found.error();
+      if (!*found || !(*found)->ended) continue;
+      RecipientEnd end;
+      end.id = *id;
+      end.origin = kReportOrigin;
+      end.idempotency_key = mail_key(report.report_id, target.target);
+      end.recipient = target.target.address;
+      end.how = *(*found)->ended;
+      end.reason = (*found)->reason;
+      parts_.ends.recipient_ended(end);
+    }
+  }
+  ends_taken_up_ = true;
+  co_return Result<void>();
 }
 
 asio::awaitable<Result<std::string>> Reporter::status_json(std::optional<std::chrono::sys_days> day,

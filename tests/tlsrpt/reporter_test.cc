@@ -198,7 +198,7 @@ struct Process {
         ledger(*ledger_store, context.get_executor(), context.get_executor(), clock, log),
         ends(store, context.get_executor(), clock, log, metrics),
         reporter(Reporter::Parts{context.get_executor(), context.get_executor(), clock, ledger, store, dns,
-                                 web, queue, queued, key, settings, log, metrics}) {}
+                                 web, queue, queued, ends, key, settings, log, metrics}) {}
   void look() { run(context, reporter.look()); }
   std::string status(bool all = true) {
     return run(context, reporter.status_json(std::nullopt, all)).value();
@@ -458,6 +458,33 @@ TEST_F(ReporterTest, TellsWhatTheReceiverOfAQueuedMailSays) {
   EXPECT_THAT(target(), HasSubstr("and gone from there"));
   process_->queued.failing = true;
   EXPECT_THAT(target(), HasSubstr("the disk is gone"));
+}
+
+TEST_F(ReporterTest, LearnsAfterACrashHowAMailEnded) {
+  record("good.test");
+  ask_for_reports("good.test", "mailto:r@good.test");
+  pass_midnight();
+  EXPECT_THAT(process_->status(), HasSubstr("\"state\":\"queued\""));
+  restart();  // before the end was told
+  process_->queued.failing = true;
+  process_->look();
+  EXPECT_THAT(process_->status(), HasSubstr("\"state\":\"queued\""));
+  process_->queued.failing = false;
+  process_->queued.held->ended = RecipientEnd::How::delivered;
+  pass(1min);
+  EXPECT_THAT(process_->status(), HasSubstr("\"state\":\"sent\""));
+}
+
+TEST_F(ReporterTest, SuppressesAnAddressWhoseBounceFellIntoACrash) {
+  record("bad.test");
+  ask_for_reports("bad.test", "mailto:r@bad.test");
+  pass_midnight();
+  restart();
+  process_->queued.held->ended = RecipientEnd::How::bounced;
+  process_->queued.held->reason = "550 5.1.1 no such user";
+  pass(1min);
+  EXPECT_THAT(process_->status(), HasSubstr("\"state\":\"bounced\""));
+  EXPECT_THAT(process_->status(), HasSubstr("\"kind\":\"suppressed\""));
 }
 
 TEST_F(ReporterTest, ADnsFailureDelaysAReportAndLosesNone) {
