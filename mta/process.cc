@@ -29,7 +29,7 @@ void harden_process() {
   ::signal(SIGPIPE, SIG_IGN);  // a peer that is gone is an error of the write, not the end of the process
 }
 
-Result<void> prepare_data_dir(const std::filesystem::path& data_dir) {
+Result<void> prepare_data_dir(const std::filesystem::path& data_dir, std::string& warning) {
   std::error_code error;
   std::filesystem::create_directories(data_dir, error);
   if (error) return Error(BaseError::io, "data_dir: making " + data_dir.string() + ": " + error.message());
@@ -38,6 +38,19 @@ Result<void> prepare_data_dir(const std::filesystem::path& data_dir) {
                                                " (the relay runs as user " + std::to_string(::geteuid()) +
                                                ")");
   }
+  struct stat state {};
+  if (::stat(data_dir.c_str(), &state) != 0)
+    return Error(BaseError::io, "data_dir: " + data_dir.string() + ": " + std::strerror(errno));
+  // Who may write here can put another database in the place of ours. Our own group is ours: a volume of
+  // Kubernetes belongs to it.
+  const bool group_writes = (state.st_mode & S_IWGRP) != 0 && state.st_gid != ::getegid();
+  if (group_writes || (state.st_mode & S_IWOTH) != 0) {
+    return Error(BaseError::not_permitted, "data_dir: " + data_dir.string() +
+                                               " may be written by others than the relay: chmod 0700 it, or "
+                                               "name a directory that is the relay's alone");
+  }
+  if ((state.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+    warning = data_dir.string() + " may be looked into by others (its files may not be read): chmod 0700 it";
   return {};
 }
 

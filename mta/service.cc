@@ -112,7 +112,8 @@ int run_service(const ServeOptions& options) {
   const Loaded loaded = load_settings(input);
   for (const auto& error : loaded.errors) fmt::print(stderr, "holdfast: {}\n", error.print());
   if (!loaded.settings) return exit_code::configuration;
-  if (auto prepared = prepare_data_dir(loaded.settings->data_dir); !prepared) {
+  std::string open_to_others;
+  if (auto prepared = prepare_data_dir(loaded.settings->data_dir, open_to_others); !prepared) {
     fmt::print(stderr, "holdfast: {}\n", prepared.error().text());
     return exit_code::permission;
   }
@@ -120,6 +121,7 @@ int run_service(const ServeOptions& options) {
   LogWriter log(loaded.settings->log, *clock, STDOUT_FILENO,
                 load_or_make_log_key(loaded.settings->data_dir / "log.key", why));
   if (!why.empty()) log.warning("log.key: " + why);
+  if (!open_to_others.empty()) log.warning("data_dir: " + open_to_others);
   for (const auto& warning : loaded.warnings) log.warning(warning.print());
 
   auto relay = Relay::build(loaded.settings, options.config_file, *clock, log);

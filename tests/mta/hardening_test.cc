@@ -158,8 +158,29 @@ TEST(HardenedProcess, MakesASpoolForItselfAlone) {
   std::string folder = (std::filesystem::temp_directory_path() / "holdfast-spool-XXXXXX").string();
   ASSERT_NE(mkdtemp(folder.data()), nullptr);
   const auto spool = std::filesystem::path(folder) / "var" / "spool";
-  EXPECT_EQ(in_a_child([&] { return prepare_data_dir(spool).has_value(); }), 0);
+  const auto prepared = [&] {
+    std::string warning;
+    return prepare_data_dir(spool, warning).has_value() && warning.empty();
+  };
+  EXPECT_EQ(in_a_child(prepared), 0);
   EXPECT_EQ(std::filesystem::status(spool).permissions(), std::filesystem::perms::owner_all);
+  std::filesystem::remove_all(folder);
+}
+
+TEST(HardenedProcess, SaysWhenOthersMayLookIntoTheSpoolAndStopsWhenTheyMayWrite) {
+  std::string folder = (std::filesystem::temp_directory_path() / "holdfast-spool-XXXXXX").string();
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  ASSERT_EQ(::chmod(folder.c_str(), 0755), 0);
+  std::string warning;
+  EXPECT_TRUE(prepare_data_dir(folder, warning));
+  EXPECT_NE(warning.find("chmod 0700"), std::string::npos) << warning;
+  for (const mode_t mode : {0702, 01777}) {
+    ASSERT_EQ(::chmod(folder.c_str(), mode), 0);
+    const auto prepared = prepare_data_dir(folder, warning);
+    ASSERT_FALSE(prepared) << mode;
+    EXPECT_NE(prepared.error().text().find("written by others"), std::string::npos)
+        << prepared.error().text();
+  }
   std::filesystem::remove_all(folder);
 }
 
