@@ -2,9 +2,9 @@
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 
 #include "config/loading.h"
+#include "config/secret.h"
 
 namespace holdfast {
 namespace {
@@ -24,20 +24,16 @@ std::optional<std::string> read_secret(const std::string& path, std::string& why
   struct stat info {};
   if (stat(path.c_str(), &info) != 0) return why = std::strerror(errno), std::nullopt;
   if (S_ISDIR(info.st_mode)) return why = "is a directory", std::nullopt;
-  errno = 0;
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return why = std::strerror(errno != 0 ? errno : EIO), std::nullopt;
-  std::string text(largest_secret + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(in.gcount()));
-  if (in.bad()) return why = "cannot be read to its end", std::nullopt;
+  const auto content = read_secret_file(path, largest_secret + 1);
+  if (!content) return why = std::strerror(errno), std::nullopt;
+  std::string_view text = content->text();
   if (text.size() > largest_secret) return why = "is larger than 64 KiB", std::nullopt;
-  if (text.ends_with('\n')) text.pop_back();
-  if (text.ends_with('\r')) text.pop_back();
+  if (text.ends_with('\n')) text.remove_suffix(1);
+  if (text.ends_with('\r')) text.remove_suffix(1);
   if (text.empty()) return why = "is empty", std::nullopt;
-  if (text.find_first_of(std::string("\0\n", 2)) != std::string::npos)
+  if (text.find_first_of(std::string_view("\0\n", 2)) != std::string_view::npos)
     return why = "has more than one line", std::nullopt;
-  return text;
+  return heap_text(text);
 }
 
 void set_secret(Loading& loading, const KeyPlace& place, std::string content, const Origin& origin) {

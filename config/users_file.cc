@@ -14,6 +14,7 @@
 #include <memory>
 #include <set>
 
+#include "config/secret.h"
 #include "config/values.h"
 
 namespace holdfast {
@@ -137,7 +138,8 @@ using CString = std::unique_ptr<char, Free>;
 std::string run_crypt(std::string_view password, const std::string& setting) {
   // 32 KiB: too much for the stack of a pool thread. Value-initialised, as crypt_r asks for.
   const auto data = std::make_unique<crypt_data>();
-  const std::string terminated(password);
+  std::string terminated(password);
+  const WipeAtEnd wiped(terminated);
   const char* hash = crypt_r(terminated.c_str(), setting.c_str(), data.get());
   std::string out = hash && hash[0] != '*' ? hash : "";
   OPENSSL_cleanse(data.get(), sizeof *data);
@@ -224,32 +226,38 @@ std::string print_users(const std::vector<UserRecord>& users) {
   return out;
 }
 
-std::string prepare_password(std::string_view password) {
-  const std::string terminated(password);
-  if (terminated.find('\0') != std::string::npos) return terminated;
+Secret prepare_password(std::string_view password) {
+  // Printable ASCII stays as it is, and need not go through a library that leaves copies behind.
+  if (std::all_of(password.begin(), password.end(), [](char c) { return c >= ' ' && c < 0x7f; }) ||
+      password.find('\0') != std::string_view::npos)
+    return Secret(password);
+  std::string terminated = heap_text(password);
+  const WipeAtEnd wiped(terminated);
   char* prepared = nullptr;
   if (gsasl_saslprep(terminated.c_str(), GSASL_ALLOW_UNASSIGNED, &prepared, nullptr) != GSASL_OK || !prepared)
-    return terminated;
-  std::string out = prepared;
+    return Secret(password);
+  const std::string_view text = prepared;
+  Secret out(text.empty() ? password : text);
+  OPENSSL_cleanse(prepared, text.size());
   gsasl_free(prepared);
-  return out.empty() ? terminated : out;
+  return out;
 }
 
 bool verify_password(std::string_view hash, std::string_view password) {
-  const std::string prepared = prepare_password(password);
+  const Secret prepared = prepare_password(password);
   const std::string expected(hash);
-  if (!usable_password(prepared) || expected.empty()) return false;
-  const std::string actual = run_crypt(prepared, expected);
+  if (!usable_password(prepared.text()) || expected.empty()) return false;
+  const std::string actual = run_crypt(prepared.text(), expected);
   return actual.size() == expected.size() &&
          CRYPTO_memcmp(actual.data(), expected.data(), actual.size()) == 0;
 }
 
 std::optional<std::string> hash_password(std::string_view password, unsigned long cost) {
-  const std::string prepared = prepare_password(password);
-  if (!usable_password(prepared)) return std::nullopt;
+  const Secret prepared = prepare_password(password);
+  if (!usable_password(prepared.text())) return std::nullopt;
   const CString setting(crypt_gensalt_ra("$y$", cost, nullptr, 0));
   if (!setting) return std::nullopt;
-  std::string hash = run_crypt(prepared, setting.get());
+  std::string hash = run_crypt(prepared.text(), setting.get());
   if (hash.empty()) return std::nullopt;
   return hash;
 }
@@ -262,11 +270,13 @@ std::optional<ScramKeys> make_scram(std::string_view password, unsigned iteratio
 }
 
 std::optional<ScramKeys> derive_scram(std::string_view password, std::string_view salt, unsigned iterations) {
-  const std::string prepared = prepare_password(password);
-  if (!usable_password(prepared) || iterations < 4096 || iterations > most_iterations) return std::nullopt;
+  const Secret prepared = prepare_password(password);
+  if (!usable_password(prepared.text()) || iterations < 4096 || iterations > most_iterations)
+    return std::nullopt;
   // SaltedPassword := Hi(Normalize(password), salt, i), RFC 5802 section 3.
   std::string salted(sha256_size, '\0');
-  if (PKCS5_PBKDF2_HMAC(prepared.data(), static_cast<int>(prepared.size()),
+  const WipeAtEnd salted_wiped(salted);
+  if (PKCS5_PBKDF2_HMAC(prepared.text().data(), static_cast<int>(prepared.size()),
                         reinterpret_cast<const unsigned char*>(salt.data()), static_cast<int>(salt.size()),
                         static_cast<int>(iterations), EVP_sha256(), static_cast<int>(sha256_size),
                         reinterpret_cast<unsigned char*>(salted.data())) != 1)
@@ -274,7 +284,9 @@ std::optional<ScramKeys> derive_scram(std::string_view password, std::string_vie
   ScramKeys keys;
   keys.iterations = iterations;
   keys.salt = base64(salt);
-  keys.stored_key = base64(sha256(hmac_sha256(salted, "Client Key")));
+  std::string client_key = hmac_sha256(salted, "Client Key");
+  const WipeAtEnd client_key_wiped(client_key);
+  keys.stored_key = base64(sha256(client_key));
   keys.server_key = base64(hmac_sha256(salted, "Server Key"));
   return keys;
 }

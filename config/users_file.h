@@ -19,6 +19,7 @@
 #include <string_view>
 #include <vector>
 
+#include "config/secret.h"
 #include "config/settings.h"
 
 namespace holdfast {
@@ -59,7 +60,7 @@ bool is_sender_pattern(std::string_view pattern);
 bool looks_like_hash(std::string_view text);
 
 // As SASLprep makes it (RFC 4013); unchanged where the text is not valid for it.
-std::string prepare_password(std::string_view password);
+Secret prepare_password(std::string_view password);
 
 // True when `password` belongs to `hash`. Costs what the hash costs (about 20 ms for yescrypt): call it on
 // the blocking pool. The comparison takes constant time. Thread-safe. False for a hash that crypt(5) cannot

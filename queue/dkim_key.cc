@@ -14,10 +14,9 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <sstream>
 #include <tuple>
 
+#include "config/secret.h"
 #include "smtp/wire/base64.h"
 
 namespace holdfast {
@@ -25,6 +24,7 @@ namespace {
 
 constexpr int kMinRsaBits = 1024;  // RFC 8301 section 3.2
 constexpr unsigned kNewRsaBits = 2048;
+constexpr std::size_t kMaxKeyFile = 64 * 1024;
 
 using Bio = std::unique_ptr<BIO, decltype(&BIO_free)>;
 using MdContext = std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)>;
@@ -85,11 +85,9 @@ Result<DkimKey> DkimKey::from_pem(std::string_view pem) {
 Result<DkimKey> DkimKey::load(const std::filesystem::path& path) {
   std::error_code code;
   if (!std::filesystem::exists(path, code) && !code) return Error(DkimError::no_key, path.string());
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (!file) return io_error("reading", path);
-  auto key = from_pem(text.view());
+  const auto text = read_secret_file(path, kMaxKeyFile);
+  if (!text) return io_error("reading", path);
+  auto key = from_pem(text->text());
   if (!key) return Error(key.error().code, path.string() + ": " + key.error().detail);
   return key;
 }
@@ -102,7 +100,7 @@ Result<DkimKey> DkimKey::generate(DkimAlgorithm algorithm) {
 }
 
 Result<void> DkimKey::save(const std::filesystem::path& path) const {
-  const Bio bio(BIO_new(BIO_s_mem()), &BIO_free);
+  const Bio bio(BIO_new(BIO_s_secmem()), &BIO_free);  // wipes what was written
   if (PEM_write_bio_PrivateKey(bio.get(), key_.get(), nullptr, nullptr, 0, nullptr, nullptr) != 1)
     return crypto_error("encoding a key");
   std::error_code code;

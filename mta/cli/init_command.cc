@@ -14,6 +14,7 @@
 #include "config/config_value.h"
 #include "config/schema.h"
 #include "config/schema_values.h"
+#include "config/secret.h"
 #include "mta/cli/common.h"
 #include "mta/cli/dns_records.h"
 #include "mta/cli/password_input.h"
@@ -128,6 +129,7 @@ UsersError make_user(const InitOptions& o) {
   if (o.user.find('/') != std::string::npos)
     return {exit_code::usage, "the first user's name may not hold a slash"};
   std::string password;
+  const WipeAtEnd wiped(password);
   if (UsersError error = user_password(o, password); error.exit_code != 0) return error;
   UserRecord user;
   user.name = o.user;

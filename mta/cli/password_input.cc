@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iostream>
 
+#include "config/secret.h"
 #include "mta/cli/common.h"
 
 namespace holdfast {
@@ -62,6 +63,7 @@ UsersError read_new_password(const std::filesystem::path& file, std::string& pas
   }
   if (!stdin_is_terminal()) return first_line(std::cin, password, "standard input");
   std::string again;
+  const WipeAtEnd wiped(again);
   if (!ask("Password: ", password) || !ask("The same again: ", again))
     return {exit_code::bad_data, "no password was typed"};
   if (password != again) return {exit_code::bad_data, "the two passwords differ; nothing was changed"};

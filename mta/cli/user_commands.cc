@@ -4,6 +4,7 @@
 #include <chrono>
 #include <thread>
 
+#include "config/secret.h"
 #include "config/values.h"
 #include "mta/cli/password_input.h"
 #include "mta/cli/relay_commands.h"
@@ -22,6 +23,7 @@ int finish(const UsersError& error) {
 
 UsersError set_password(UserRecord& user, const std::filesystem::path& file) {
   std::string password;
+  const WipeAtEnd wiped(password);
   if (UsersError error = read_new_password(file, password); error.exit_code != 0) return error;
   const auto hash = hash_password(password);
   user.scram = make_scram(password);

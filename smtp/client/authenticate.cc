@@ -1,4 +1,5 @@
 // AUTH as a client, RFC 4954: PLAIN (RFC 4616), else LOGIN. The session's TLS protects both.
+#include "config/secret.h"
 #include "smtp/base/base_error.h"
 #include "smtp/client/client_error.h"
 #include "smtp/client/session_impl.h"
@@ -22,7 +23,8 @@ asio::awaitable<Result<Reply>> ClientSession::authenticate(std::string username,
   auto& talk = impl_->talk;
   talk.limit(impl_->timeouts.mail);
   std::optional<Result<Reply>> reply;
-  const std::string secret = '\0' + username + '\0' + password;
+  std::string secret = '\0' + username + '\0' + password;
+  const WipeAtEnd secret_wiped(secret), password_wiped(password);
   talk.transcript().hide(base64_encode(secret));
   talk.transcript().hide(base64_encode(password));
   talk.transcript().hide(password);

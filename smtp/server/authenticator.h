@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "config/secret.h"
 #include "config/settings.h"
 #include "config/users_file.h"
 #include "smtp/base/asio.h"
@@ -41,7 +42,7 @@ class Authenticator {
  public:
   virtual ~Authenticator() = default;
   // Takes as long for unknown users as for known ones. `client_ip` counts failures. Any worker.
-  virtual asio::awaitable<AuthResult> verify_password(std::string user, std::string password,
+  virtual asio::awaitable<AuthResult> verify_password(std::string user, Secret password,
                                                       IpBytes client_ip) = 0;
 
   // What the user may do now; nullopt once the user is gone or suspended. Sessions ask at each message.

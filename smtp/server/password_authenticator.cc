@@ -61,7 +61,7 @@ VerifiedCache::VerifiedCache(Duration lifetime) : lifetime_(lifetime) {
   if (RAND_bytes(key_.data(), static_cast<int>(key_.size())) != 1) std::abort();
 }
 
-VerifiedCache::Mac VerifiedCache::mac_of(const std::string& user, const std::string& password) const {
+VerifiedCache::Mac VerifiedCache::mac_of(const std::string& user, std::string_view password) const {
   std::string text = user;
   text += '\0';
   text += password;
@@ -69,11 +69,11 @@ VerifiedCache::Mac VerifiedCache::mac_of(const std::string& user, const std::str
   unsigned length = 0;
   HMAC(EVP_sha256(), key_.data(), static_cast<int>(key_.size()),
        reinterpret_cast<const unsigned char*>(text.data()), text.size(), mac.data(), &length);
-  OPENSSL_cleanse(text.data(), text.size());
+  wipe(text);
   return mac;
 }
 
-bool VerifiedCache::knows(const std::string& user, const std::string& password, const std::string& hash,
+bool VerifiedCache::knows(const std::string& user, std::string_view password, const std::string& hash,
                           SteadyTime now) {
   const auto found = entries_.find(user);
   if (found == entries_.end()) return false;
@@ -85,7 +85,7 @@ bool VerifiedCache::knows(const std::string& user, const std::string& password, 
   return CRYPTO_memcmp(mac.data(), found->second.mac.data(), mac.size()) == 0;
 }
 
-void VerifiedCache::add(const std::string& user, const std::string& password, const std::string& hash,
+void VerifiedCache::add(const std::string& user, std::string_view password, const std::string& hash,
                         SteadyTime now) {
   if (lifetime_ <= Duration(0)) return;
   if (entries_.size() >= kMaxCached && !entries_.contains(user)) {
@@ -115,19 +115,19 @@ asio::awaitable<AuthVerdict> PasswordAuthenticator::check(Question question) {
   {
     const std::lock_guard lock(mutex_);
     if (!failures_.take(question.client_ip, clock_.now())) co_return AuthVerdict::locked_out;
-    if (question.usable && cache_.knows(question.user, question.password, question.hash, clock_.now())) {
+    if (question.usable &&
+        cache_.knows(question.user, question.password.text(), question.hash, clock_.now())) {
       failures_.give_back(question.client_ip, clock_.now());
       co_return AuthVerdict::accepted;
     }
   }
-  const bool matches = holdfast::verify_password(question.hash, question.password);
+  const bool matches = holdfast::verify_password(question.hash, question.password.text());
   const std::lock_guard lock(mutex_);
   if (question.usable && matches) {
     failures_.give_back(question.client_ip, clock_.now());
-    cache_.add(question.user, question.password, question.hash, clock_.now());
+    cache_.add(question.user, question.password.text(), question.hash, clock_.now());
     good_.add(question.client_ip, clock_.now());
   }
-  OPENSSL_cleanse(question.password.data(), question.password.size());
   co_return question.usable&& matches ? AuthVerdict::accepted : AuthVerdict::rejected;
 }
 
@@ -142,7 +142,7 @@ asio::awaitable<void> PasswordAuthenticator::look_for_users() {
   co_await hop(pools_.files, std::move(look));
 }
 
-asio::awaitable<AuthResult> PasswordAuthenticator::verify_password(std::string user, std::string password,
+asio::awaitable<AuthResult> PasswordAuthenticator::verify_password(std::string user, Secret password,
                                                                    IpBytes client_ip) {
   co_await look_for_users();
   const auto table = users_.table();
@@ -156,7 +156,7 @@ asio::awaitable<AuthResult> PasswordAuthenticator::verify_password(std::string u
     known = good_.knows(client_ip, now);
     if (failures_.exhausted(client_ip, now)) {
       if (!waiting_.contains(network)) co_return only(AuthVerdict::locked_out);
-    } else if (usable && cache_.knows(user, password, record->password_hash, now)) {
+    } else if (usable && cache_.knows(user, password.text(), record->password_hash, now)) {
       co_return accepted(*record);
     }
   }
@@ -171,7 +171,7 @@ asio::awaitable<AuthResult> PasswordAuthenticator::verify_password(std::string u
     question.user = std::move(user);
     question.password = std::move(password);
   } else {
-    question.password = "x";
+    question.password = Secret("x");
   }
   {
     const std::lock_guard lock(mutex_);

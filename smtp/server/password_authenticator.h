@@ -32,8 +32,8 @@ class VerifiedCache {
   explicit VerifiedCache(Duration lifetime);
 
   // `hash` is what the password was verified against: an entry dies when the user's password changes.
-  bool knows(const std::string& user, const std::string& password, const std::string& hash, SteadyTime now);
-  void add(const std::string& user, const std::string& password, const std::string& hash, SteadyTime now);
+  bool knows(const std::string& user, std::string_view password, const std::string& hash, SteadyTime now);
+  void add(const std::string& user, std::string_view password, const std::string& hash, SteadyTime now);
   void set_lifetime(Duration lifetime) { lifetime_ = lifetime; }
   std::size_t size() const { return entries_.size(); }
 
@@ -44,7 +44,7 @@ class VerifiedCache {
     std::string hash;
     SteadyTime expires;
   };
-  Mac mac_of(const std::string& user, const std::string& password) const;
+  Mac mac_of(const std::string& user, std::string_view password) const;
 
   Duration lifetime_;
   std::array<unsigned char, 32> key_;
@@ -67,8 +67,7 @@ class PasswordAuthenticator final : public Authenticator {
   // Blocks while clear passwords of the configuration are hashed. `clock` and `log` outlive it.
   PasswordAuthenticator(SettingsPtr settings, AuthPools pools, Clock& clock, Log& log);
 
-  asio::awaitable<AuthResult> verify_password(std::string user, std::string password,
-                                              IpBytes client_ip) override;
+  asio::awaitable<AuthResult> verify_password(std::string user, Secret password, IpBytes client_ip) override;
 
   asio::awaitable<std::optional<Identity>> identity_of(std::string user) override;
   asio::awaitable<ScramOffer> offer_scram(std::string user, IpBytes client_ip) override;
@@ -80,7 +79,8 @@ class PasswordAuthenticator final : public Authenticator {
  private:
   // What is to be checked, and for whom. `hash` is a decoy's unless the user is `usable`.
   struct Question {
-    std::string user, password, hash;
+    std::string user, hash;
+    Secret password;
     IpBytes client_ip{};
     bool usable = false;
   };

@@ -33,7 +33,8 @@ class Plain final : public SaslExchange {
       co_return SaslStep();
     const std::string authorization = response->substr(0, first);
     std::string user = response->substr(first + 1, second - first - 1);
-    std::string password = response->substr(second + 1);
+    Secret password(std::string_view(*response).substr(second + 1));
+    wipe(*response);
     if (user.empty() || password.empty()) co_return SaslStep();
     // Nobody may act for another user. The name is made unknown rather than refused at once: it must take as
     // long.
@@ -62,7 +63,9 @@ class Login final : public SaslExchange {
       co_return challenge("Password:");
     }
     if (response->empty()) co_return SaslStep();
-    AuthResult result = co_await authenticator_.verify_password(*user_, std::move(*response), client_ip_);
+    Secret password(*response);
+    wipe(*response);
+    AuthResult result = co_await authenticator_.verify_password(*user_, std::move(password), client_ip_);
     co_return done(std::move(result));
   }
 

@@ -1,10 +1,13 @@
 #include "smtp/server/session_io.h"
 
+#include <openssl/crypto.h>
+
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "config/secret.h"
 #include "smtp/base/base_error.h"
 #include "smtp/wire/command.h"
 
@@ -34,12 +37,17 @@ asio::awaitable<Result<std::string>> SessionIo::line() {
     }
     auto next = lines_.next();
     if (!next) co_return next.error();
-    if (*next) co_return std::string(**next);
+    if (*next) co_return heap_text(**next);  // a credential may be in it
     if (interrupted_) co_return BaseError::cancelled;
     auto count = co_await read_interruptibly();
     if (!count) co_return count.error();
     lines_.append(std::string_view(buffer_.data(), *count));
   }
+}
+
+void SessionIo::forget() {
+  lines_.forget();
+  OPENSSL_cleanse(buffer_.data(), buffer_.size());
 }
 
 asio::awaitable<void> SessionIo::read_once() {

@@ -33,6 +33,9 @@ class SessionIo {
   // conversation is over.
   asio::awaitable<Result<std::string>> line();
 
+  // Wipes what line() gave out: it held a credential.
+  void forget();
+
   // Content. `rest` is what came already; read() gives more and may be asked only when rest() is empty; what
   // was read too much goes back by unread().
   std::string_view rest() const { return lines_.rest(); }

@@ -1,6 +1,7 @@
 // STARTTLS (RFC 3207) and AUTH (RFC 4954).
 #include <fmt/format.h>
 
+#include "config/secret.h"
 #include "smtp/server/sasl.h"
 #include "smtp/server/submission_session.h"
 #include "smtp/wire/base64.h"
@@ -93,6 +94,8 @@ asio::awaitable<void> SubmissionSession::authenticate(cmd::Auth auth) {
   std::optional<std::string> response;
   if (auth.initial_response) {
     response = *auth.initial_response == "=" ? std::string() : base64_decode(*auth.initial_response);
+    wipe(*auth.initial_response);
+    io_.forget();
     if (!response) co_return refuse(Reason::syntax, 501, "5.5.2 The initial response is not base64");
   }
   while (true) {
@@ -119,6 +122,8 @@ asio::awaitable<void> SubmissionSession::authenticate(cmd::Auth auth) {
     if (*line == "*")
       co_return refuse(Reason::auth_failed, 501, "5.7.0 Authentication given up, as you asked");
     response = base64_decode(*line);
+    wipe(*line);
+    io_.forget();
     if (!response) co_return refuse(Reason::syntax, 501, "5.5.2 The response is not base64");
   }
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "config/secret.h"
 #include "smtp/base/base_error.h"
 #include "smtp/wire/wire_error.h"
 
@@ -81,6 +82,7 @@ asio::awaitable<void> SubmissionSession::converse() {
       continue;
     }
     Command command = parse_command(line);
+    if (std::holds_alternative<cmd::Auth>(command)) wipe(line);
     co_await handle(std::move(command));
   }
 }

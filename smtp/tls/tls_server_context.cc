@@ -1,9 +1,12 @@
 // The certificate that we show to clients.
 #include <openssl/err.h>
 
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <sstream>
 
+#include "config/secret.h"
 #include "smtp/base/base_error.h"
 #include "smtp/tls/certificate.h"
 #include "smtp/tls/common_rules.h"
@@ -12,6 +15,8 @@
 
 namespace holdfast {
 namespace {
+
+constexpr std::size_t kMaxKeyFile = 256 * 1024;  // with the chain that some keep in the same file
 
 Result<std::string> read_file(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -73,7 +78,8 @@ Result<std::shared_ptr<const TlsServerContext>> TlsServerContext::from_pem(const
 
   apply_common_rules(context);
   SSL_CTX_set_num_tickets(context, 0);
-  SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE);
+  // A password must not stay in the buffer of the last record.
+  SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_CLEANSE_PLAINTEXT);
   SSL_CTX_set_dh_auto(context, 1);
   const int least = min_version == TlsVersion::none ? TLS1_2_VERSION : static_cast<int>(min_version);
   if (SSL_CTX_set_min_proto_version(context, least) != 1) {
@@ -91,10 +97,11 @@ Result<std::shared_ptr<const TlsServerContext>> TlsServerContext::create(
     TlsVersion min_version) {
   auto certificate_pem = read_file(certificate);
   if (!certificate_pem) return certificate_pem.error();
-  auto key_pem = read_file(private_key);
-  if (!key_pem) return key_pem.error();
-  auto made = from_pem(*certificate_pem, *key_pem, min_version);
-  OPENSSL_cleanse(key_pem->data(), key_pem->size());
+  const auto key_file = read_secret_file(private_key, kMaxKeyFile);
+  if (!key_file) return Error(BaseError::io, private_key.string() + ": " + std::strerror(errno));
+  std::string key_pem = heap_text(key_file->text());
+  const WipeAtEnd wiped(key_pem);
+  auto made = from_pem(*certificate_pem, key_pem, min_version);
   if (!made)
     return Error(made.error().code,
                  certificate.string() + ", " + private_key.string() + ": " + made.error().detail);

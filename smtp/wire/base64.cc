@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "config/secret.h"
+
 namespace holdfast {
 namespace {
 
@@ -32,7 +34,7 @@ std::string base64_encode(std::string_view octets) {
 
 std::optional<std::string> base64_decode(std::string_view text) {
   if (text.size() % 4 != 0) return std::nullopt;
-  std::string octets;
+  std::string octets = heap_text({});  // it may be a password
   octets.reserve(text.size() / 4 * 3);
   for (std::size_t i = 0; i < text.size(); i += 4) {
     const bool last = i + 4 == text.size();

@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "config/secret.h"
 #include "smtp/wire/ascii.h"
 #include "smtp/wire/utf8.h"
 
@@ -147,7 +148,7 @@ Command auth(std::string_view argument) {
     return bad(Verb::auth, "5.5.4 Expected AUTH <mechanism> [initial response in base64]");
   cmd::Auth command;
   command.mechanism = upper_case(mechanism);
-  if (!initial.empty()) command.initial_response = initial;
+  if (!initial.empty()) command.initial_response = heap_text(initial);
   return command;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "config/secret.h"
 #include "smtp/wire/wire_error.h"
 
 namespace holdfast {
@@ -26,6 +27,14 @@ void LineBuffer::append(std::string_view octets) {
     buffer_.erase(0, start_);
     scanned_ -= start_;
     start_ = 0;
+  }
+  if (buffer_.size() + octets.size() > buffer_.capacity()) {
+    // Growing would free the old octets as they are, and there may be half a credential among them.
+    std::string larger;
+    larger.reserve(std::max(2 * buffer_.capacity(), buffer_.size() + octets.size()));
+    larger = buffer_;
+    wipe(buffer_);
+    buffer_ = std::move(larger);
   }
   buffer_ += octets;
 }
@@ -78,6 +87,13 @@ void LineBuffer::clear() {
   buffer_.clear();
   start_ = scanned_ = 0;
   discarding_ = false;
+}
+
+void LineBuffer::forget() {
+  std::string left = heap_text(rest());
+  wipe(buffer_);
+  buffer_ = std::move(left);
+  start_ = scanned_ = 0;
 }
 
 }  // namespace holdfast

@@ -37,6 +37,8 @@ class LineBuffer {
     scanned_ = start_;
   }
   void clear();
+  // Wipes what was given out already.
+  void forget();
 
  private:
   std::optional<std::size_t> line_end();

@@ -55,7 +55,7 @@ class PasswordAuthenticatorTest : public testing::Test {
   }
 
   AuthResult login(const std::string& user, const std::string& password, const char* ip = "192.0.2.1") {
-    auto check = authenticator().verify_password(user, password, *parse_ip(ip));
+    auto check = authenticator().verify_password(user, Secret(password), *parse_ip(ip));
     return run(context_, std::move(check));
   }
   AuthVerdict verdict(const std::string& user, const std::string& password, const char* ip = "192.0.2.1") {
@@ -144,7 +144,7 @@ TEST_F(PasswordAuthenticatorTest, LocksOutAnAddressWithoutHashing) {
 TEST_F(PasswordAuthenticatorTest, CountsGuessesThatComeTogetherBeforeHashingThem) {
   int rejected = 0, locked = 0, done = 0;
   for (int i = 0; i < 20; ++i) {
-    auto check = authenticator().verify_password("configured", "guess", *parse_ip("192.0.2.1"));
+    auto check = authenticator().verify_password("configured", Secret("guess"), *parse_ip("192.0.2.1"));
     asio::co_spawn(context_, std::move(check), [&](std::exception_ptr, AuthResult result) {
       rejected += result.verdict == AuthVerdict::rejected;
       locked += result.verdict == AuthVerdict::locked_out;
@@ -163,7 +163,7 @@ TEST_F(PasswordAuthenticatorTest, TellsAFloodToComeAgain) {
   int unavailable = 0, done = 0;
   const int flood = static_cast<int>(PasswordAuthenticator::kMaxPending) + 50;
   for (int i = 0; i < flood; ++i) {
-    auto check = authenticator().verify_password("configured", "guess", *parse_ip("192.0.2.1"));
+    auto check = authenticator().verify_password("configured", Secret("guess"), *parse_ip("192.0.2.1"));
     asio::co_spawn(context_, std::move(check), [&](std::exception_ptr, AuthResult result) {
       unavailable += result.verdict == AuthVerdict::unavailable;
       ++done;
@@ -183,7 +183,7 @@ TEST_F(PasswordAuthenticatorTest, KeepsPlacesForAddressesThatHaveLoggedIn) {
   int done = 0;
   std::optional<AuthVerdict> known, stranger;
   const auto begin = [&](const char* password, const char* ip, std::optional<AuthVerdict>* into) {
-    auto check = authenticator().verify_password("configured", password, *parse_ip(ip));
+    auto check = authenticator().verify_password("configured", Secret(password), *parse_ip(ip));
     asio::co_spawn(context_, std::move(check), [&done, into](std::exception_ptr, AuthResult result) {
       if (into != nullptr) *into = result.verdict;
       ++done;
@@ -293,7 +293,7 @@ TEST_F(PasswordAuthenticatorTest, CountsScramFailuresToo) {
 TEST_F(PasswordAuthenticatorTest, LetsManyRightLoginsInThatComeTogether) {
   int accepted = 0, done = 0;
   for (int i = 0; i < 20; ++i) {
-    auto check = authenticator().verify_password("configured", "secret", *parse_ip("192.0.2.1"));
+    auto check = authenticator().verify_password("configured", Secret("secret"), *parse_ip("192.0.2.1"));
     asio::co_spawn(context_, std::move(check), [&](std::exception_ptr, AuthResult result) {
       accepted += result.verdict == AuthVerdict::accepted;
       ++done;

@@ -41,8 +41,7 @@ class RecordingSink final : public MessageSink {
 // Knows one user: "app" with the password "secret", who may send as @example.com.
 class OneUser final : public Authenticator {
  public:
-  asio::awaitable<AuthResult> verify_password(std::string user, std::string password,
-                                              IpBytes client_ip) override;
+  asio::awaitable<AuthResult> verify_password(std::string user, Secret password, IpBytes client_ip) override;
   asio::awaitable<std::optional<Identity>> identity_of(std::string user) override;
   asio::awaitable<ScramOffer> offer_scram(std::string user, IpBytes client_ip) override;
   asio::awaitable<AuthResult> conclude_scram(std::string user, bool proved, IpBytes client_ip) override;

@@ -52,7 +52,8 @@ OneUser::OneUser() {
   scram = keys;
 }
 
-asio::awaitable<AuthResult> OneUser::verify_password(std::string user, std::string password, IpBytes) {
+asio::awaitable<AuthResult> OneUser::verify_password(std::string user, Secret secret, IpBytes) {
+  const std::string password(secret.text());
   attempts.push_back(user + "/" + password);
   if (clock != nullptr) co_await sleep_for(*clock, thinks);
   AuthResult result;
