@@ -47,14 +47,18 @@ std::unique_ptr<Connection> ConnectionPool::take(const ConnectionKey& key,
   return taken;
 }
 
+bool ConnectionPool::spent(const Connection& connection, unsigned messages_per_connection) {
+  const std::size_t told = connection.session->extensions().mail_max;
+  return (messages_per_connection != 0 && connection.messages >= messages_per_connection) ||
+         (told != 0 && connection.messages >= told);
+}
+
 void ConnectionPool::put(std::unique_ptr<Connection> connection, Duration idle,
                          unsigned messages_per_connection) {
   if (!connection->session->usable()) return;
-  const std::size_t told = connection->session->extensions().mail_max;
-  const bool spent = (messages_per_connection != 0 && connection->messages >= messages_per_connection) ||
-                     (told != 0 && connection->messages >= told);
+  const bool over = stopped_ || spent(*connection, messages_per_connection);
   const SteadyTime now = clock_.now();
-  if (stopped_ || spent || idle.count() <= 0 || budget_.give_way(budget_host(connection->key), now))
+  if (over || idle.count() <= 0 || budget_.give_way(budget_host(connection->key), now))
     return end(std::move(connection));
   if (size_ >= kMostIdle) shed("");
   Idle entry;

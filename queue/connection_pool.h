@@ -62,6 +62,8 @@ class ConnectionPool {
   // Ends the idle connection to the host (budget_host()) that has waited longest, if one is wanted; the
   // oldest one of all when `host` is empty.
   void shed(const std::string& host);
+  // May no further message go over it?
+  static bool spent(const Connection& connection, unsigned messages_per_connection);
   // Says QUIT in the background.
   void end(std::unique_ptr<Connection> connection);
   std::size_t size() const { return size_; }

@@ -304,11 +304,15 @@ asio::awaitable<void> DeliveryJob::try_address(const Hop& hop, const TlsPlan& pl
     const unsigned before = answers_;
     tls_now_ = connection->tls;
     co_await serve(*connection);
-    const bool usable = connection->session->usable();
-    if (usable) {
-      pool_.put(std::move(connection), settings().delivery.idle_connection,
-                settings().delivery.messages_per_connection);
+    const unsigned most = settings().delivery.messages_per_connection;
+    if (connection->session->usable() && ConnectionPool::spent(*connection, most)) {
+      // Within the permit: its place is free when the next one asks for it.
+      co_await connection->session->quit();
     }
+    if (connection->session->usable()) {
+      pool_.put(std::move(connection), settings().delivery.idle_connection, most);
+    }
+    connection.reset();
     co_await look_for_cancellation();
     if (cancelled_ || over_) co_return;
     // A fresh connection on which nothing was answered: the next address. A reused one may just have been

@@ -90,10 +90,7 @@ asio::awaitable<void> DeliveryJob::serve(Connection& connection) {
       if (over_ && !message.touched) break;
       std::vector<Item*> items = eligible(message, connection);
       if (items.empty()) break;
-      const std::size_t told = connection.session->extensions().mail_max;
-      if (limits.messages_per_connection != 0 && connection.messages >= limits.messages_per_connection)
-        co_return;
-      if (told != 0 && connection.messages >= told) co_return;
+      if (ConnectionPool::spent(connection, limits.messages_per_connection)) co_return;
       SteadyTime at{};
       while (!context_.budget.take_message(host, limits, context_.clock.now(), at)) {
         if (at - context_.clock.now() > kWaitForRate) {

@@ -14,12 +14,15 @@ constexpr Duration kThrottlePause = std::chrono::seconds(1);
 // After a delivery that found all connections to its MX hosts in use: doubled each time up to the second.
 constexpr Duration kBusyPause = std::chrono::milliseconds(20);
 constexpr Duration kLongestBusyPause = std::chrono::milliseconds(500);
-constexpr std::size_t kMostWarm = 64;
+constexpr std::size_t kMostWarm = 1000;
 
-// Claims of a lane that may go with one permit, so that the free permits share the work evenly.
-std::size_t fair_share(std::size_t claims, unsigned free_permits) {
+// Claims of a lane that may go with one permit, so that the free permits share the work evenly and none holds
+// it for long. One, until it is known how long that is.
+std::size_t fair_share(std::size_t claims, unsigned free_permits, Duration pace) {
+  if (pace <= Duration::zero()) return 1;
   const std::size_t each = (claims + free_permits - 1) / std::max(1u, free_permits);
-  return std::clamp<std::size_t>(each, 1, kClaimsPerGrant);
+  const auto in_time = static_cast<std::size_t>(kGrantTime / pace);
+  return std::clamp<std::size_t>(std::min(each, in_time), 1, kClaimsPerGrant);
 }
 
 }  // namespace
@@ -78,7 +81,8 @@ std::vector<Claim> Destination::take(SteadyTime now, unsigned limit, LaneKind& k
   next_lane_ = (next_lane_ + 1) % kLanes;
 
   auto& from = lane.last_chance.empty() ? lane.ready : lane.last_chance;
-  const std::size_t share = lane.probing ? 1 : fair_share(from.size(), concurrency(limit) - in_flight_);
+  const std::size_t share =
+      lane.probing ? 1 : fair_share(from.size(), concurrency(limit) - in_flight_, pace_);
   std::vector<Claim> claims;
   // The claims of one message at several domains of a route stay together: they travel in one transaction.
   const auto same_message = [&] {
@@ -137,6 +141,13 @@ bool Destination::finished(LaneKind kind, const GrantReport& report, SteadyTime 
   ++lane.level;
   lane.probing = true;
   return true;
+}
+
+void Destination::paced(std::size_t claims, Duration took) {
+  // Never zero: that would be "not known". The latest counts for a quarter.
+  const Duration each =
+      std::max(Duration(1), took / static_cast<Duration::rep>(std::max<std::size_t>(1, claims)));
+  pace_ = pace_ == Duration::zero() ? each : (pace_ * 3 + each) / 4;
 }
 
 void Destination::warm(std::size_t worker, SteadyTime now) {

@@ -1,8 +1,9 @@
 // queue/destination.h — one destination: a recipient domain, or a route. Pure: time and randomness are
 // arguments.
 //
-// It holds the work that is ready for it, how many deliveries may run at once (grows on success, shrinks on
-// failure, never above `connections_per_destination`), and a back-off once it proves dead. What messages ask
+// It holds the work that is ready for it, how many deliveries may run at once (one more for each that reached
+// a server, so that it doubles while all of them do; half after a failure; never above
+// `connections_per_destination`), and a back-off once it proves dead. What messages ask
 // of TLS splits the ready work into lanes: a policy that REQUIRETLS mail cannot meet must not hold back
 // ordinary mail, nor may a broken certificate hold back mail that said `TLS-Required: No`. So each lane fails
 // and backs off by itself.
@@ -10,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -25,8 +27,12 @@ namespace holdfast {
 inline constexpr unsigned kInitialConcurrency = 5;
 // Deliveries in a row that reached no server before a lane counts as dead; after a back-off one is enough.
 inline constexpr unsigned kFailuresUntilDead = 3;
-// Claims handed out with one permit at the most: bounds how long one permit is held.
+// Claims handed out with one permit at the most.
 inline constexpr std::size_t kClaimsPerGrant = 16;
+// And no more than a permit can carry in this time, at the pace of late: the concurrency grows with every
+// permit that comes back, and what one holds no other connection can take. A server that answers after a
+// tenth of a second gets one message a permit; to one that answers at once many go with it.
+inline constexpr Duration kGrantTime = std::chrono::milliseconds(100);
 
 enum class LaneKind : std::uint8_t { plain, requiretls, tls_required_no };
 inline constexpr std::size_t kLanes = 3;
@@ -71,6 +77,8 @@ class Destination {
   // Workers whose pools hold a connection, probably: a permit goes there first, so that it is reused.
   void warm(std::size_t worker, SteadyTime now);
   std::optional<std::size_t> take_warm(SteadyTime now, Duration idle);
+  // After take(): would a new connection for it be one too many beside those in use and the idle ones?
+  bool all_open(unsigned limit) const { return in_flight_ + warm_.size() > limit; }
 
   // Not before then: a server asked to slow down, or all connections that its MX hosts allow are in use.
   void hold_until(SteadyTime at) { hold_until_ = std::max(hold_until_, at); }
@@ -83,6 +91,9 @@ class Destination {
   // A permit came back. True when the lane backs off now: its ready work is to be given back.
   bool finished(LaneKind lane, const GrantReport& report, SteadyTime now, const DeliverySettings& settings,
                 Random& random);
+  // A permit with so many claims took so long from beginning to end, connecting included; a server was
+  // reached.
+  void paced(std::size_t claims, Duration took);
   // Everything that is ready in the lane.
   std::vector<Claim> drain(LaneKind lane);
   std::vector<Claim> drain();
@@ -127,6 +138,7 @@ class Destination {
   std::size_t ready_ = 0;
   unsigned in_flight_ = 0;
   unsigned concurrency_ = kInitialConcurrency;
+  Duration pace_{};  // of a claim, of late; zero: not known
   bool paused_ = false;
   unsigned busy_in_a_row_ = 0;
   std::vector<std::pair<std::size_t, SteadyTime>> warm_;  // worker, since when; the latest last

@@ -247,8 +247,10 @@ void Scheduler::on_report(std::uint64_t permit, GrantReport report) {
   const SteadyTime now = parts_.clock.now();
   const SettingsPtr s = settings();
   const bool blocked = d.finished(flight.lane, report, now, s->delivery, parts_.random);
-  const bool reached = report.how == GrantReport::How::reached;
-  if (reached) d.warm(flight.agent, now);
+  if (report.how == GrantReport::How::reached) {
+    d.warm(flight.agent, now);
+    d.paced(flight.claims, now - flight.since);
+  }
   if (report.how == GrantReport::How::busy) {
     if (!report.busy_mx.empty())
       for (DeliveryAgent* agent : agents_) agent->shed_idle(report.total_reached ? "" : report.busy_mx);
@@ -277,10 +279,13 @@ void Scheduler::lane_blocked(Destination& d, LaneKind lane) {
   for (Claim& claim : d.drain(lane)) place(std::move(claim), false);
 }
 
-std::size_t Scheduler::choose_agent(Destination& d, SteadyTime now, Duration idle) const {
+std::size_t Scheduler::choose_agent(Destination& d, SteadyTime now, const DeliverySettings& settings) const {
   const auto least = std::min_element(load_.begin(), load_.end());
   // What finished there left a connection: reusing it saves a handshake, and keeps within what the MX allows.
-  if (const auto warm = d.take_warm(now, idle); warm && load_[*warm] <= *least + kLoadForWarmth) return *warm;
+  const bool all_open =
+      d.all_open(std::min(settings.connections_per_destination, settings.connections_per_mx));
+  const auto warm = d.take_warm(now, settings.idle_connection);
+  if (warm && (all_open || load_[*warm] <= *least + kLoadForWarmth)) return *warm;
   return static_cast<std::size_t>(least - load_.begin());
 }
 
@@ -303,8 +308,10 @@ void Scheduler::pump() {
     grant.domain = d->domain();
     InFlight flight;
     flight.destination = d;
-    flight.agent = choose_agent(*d, now, s->delivery.idle_connection);
+    flight.agent = choose_agent(*d, now, s->delivery);
     flight.lane = lane;
+    flight.claims = grant.claims.size();
+    flight.since = now;
     in_flight_.emplace(grant.permit, flight);
     ++load_[flight.agent];
     table_.schedule(*d, now, limit);

@@ -78,6 +78,8 @@ class Scheduler final : public ReadyWork, public GrantSink {
     Destination* destination = nullptr;
     std::size_t agent = 0;
     LaneKind lane = LaneKind::plain;
+    std::size_t claims = 0;
+    SteadyTime since{};
   };
   struct Held {
     std::size_t recipients = 0;
@@ -104,7 +106,7 @@ class Scheduler final : public ReadyWork, public GrantSink {
   void lane_blocked(Destination& destination, LaneKind lane);
 
   void pump();
-  std::size_t choose_agent(Destination& destination, SteadyTime now, Duration idle) const;
+  std::size_t choose_agent(Destination& destination, SteadyTime now, const DeliverySettings& settings) const;
 
   void request_refill(SteadyTime at);
   asio::awaitable<void> refill();

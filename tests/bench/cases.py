@@ -145,7 +145,7 @@ def backlog(run, n):
 def slow_sink(run, n, *extra):
     """Each reply takes 100 ms; 200 connections may be used. The sink's clock counts, from the first message to the last."""
     sink = run.sink(n, "--delay-ms", str(SLOW_DELAY_MS), *extra)
-    run.start(Setup({"*": sink.port}, connections=SLOW_CONNECTIONS))
+    run.start(Setup({"*": sink.port}, connections=SLOW_CONNECTIONS, reuse=1000))
     run.load(n, 2 * KIB)
     sunk = sink.result()
     complete(sunk, n)

@@ -18,12 +18,13 @@ USER, PASSWORD = "bench", "a password for the bench"
 class Setup:
     """What a case asks of a relay."""
 
-    def __init__(self, sinks, tls=False, auth=False, threads=0, connections=20, trace=None):
+    def __init__(self, sinks, tls=False, auth=False, threads=0, connections=20, reuse=100, trace=None):
         self.sinks = sinks  # {recipient domain or "*": port}
         self.tls = tls
         self.auth = auth  # the client logs in, and the relay logs in at the sink; implies TLS
         self.threads = threads  # of Holdfast; 0: as many as cores
         self.connections = connections  # to one destination; 20 is the default of both
+        self.reuse = reuse  # messages after which Holdfast ends a connection; Postfix ends it after 300 s
         self.trace = trace  # system calls to be counted by strace into this file
 
 
@@ -57,6 +58,7 @@ trusted_networks = ["127.0.0.0/8"]
 [delivery]
 connections_per_destination = {setup.connections}
 connections_per_mx = {setup.connections * len(setup.sinks)}
+messages_per_connection = {setup.reuse}
 [admin]
 http = ""
 [tlsrpt]

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -32,6 +33,9 @@ struct Options {
   bool chunking = true;
   bool auth = false;  // offers AUTH PLAIN under TLS and believes everyone
 };
+
+// Replies due within so short a time leave together (seconds).
+constexpr double kTogether = 0.0001;
 
 enum class In { commands, data, chunk };
 
@@ -76,7 +80,9 @@ class Sink {
     add(signals);
     std::vector<epoll_event> events(512);
     while (options_.expect == 0 || distinct_ < options_.expect) {
-      const int n = ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), wait_ms());
+      const auto wait = next_delayed();
+      const int n = ::epoll_pwait2(epoll_, events.data(), static_cast<int>(events.size()),
+                                   wait ? &*wait : nullptr, nullptr);
       for (int i = 0; i < n; ++i) {
         const auto& event = events[static_cast<std::size_t>(i)];
         if (event.data.u64 == static_cast<std::uint64_t>(signals)) return report();
@@ -123,20 +129,30 @@ class Sink {
     }
   }
 
-  int wait_ms() const {
-    if (delayed_.empty()) return -1;
-    return std::max(0, static_cast<int>((delayed_.front().at - seconds_now()) * 1000) + 1);
+  // In nanoseconds: a delay that is rounded up would count against the relay.
+  std::optional<timespec> next_delayed() const {
+    if (delayed_.empty()) return std::nullopt;
+    const double wait = std::max(0.0, delayed_.front().at - seconds_now());
+    timespec out{};
+    out.tv_sec = static_cast<time_t>(wait);
+    out.tv_nsec = static_cast<long>((wait - static_cast<double>(out.tv_sec)) * 1e9);
+    return out;
   }
 
+  // Replies of one session that are due together leave together, as RFC 2920 section 3.2 asks of servers.
   void release_delayed() {
-    while (!delayed_.empty() && delayed_.front().at <= seconds_now()) {
+    const double now = seconds_now();
+    std::vector<std::uint64_t> answered;
+    while (!delayed_.empty() && delayed_.front().at <= now + kTogether) {
       auto found = sessions_.find(delayed_.front().session);
       if (found != sessions_.end()) {
         found->second->peer.say(delayed_.front().text);
-        finish(*found->second);
+        if (answered.empty() || answered.back() != found->first) answered.push_back(found->first);
       }
       delayed_.pop_front();
     }
+    for (const std::uint64_t number : answered)
+      if (auto found = sessions_.find(number); found != sessions_.end()) finish(*found->second);
   }
 
   void serve(Session& s) {

@@ -238,6 +238,20 @@ TEST_F(Delivery, OneConnectionServesManyMessagesAndNotMoreThanAllowed) {
   EXPECT_EQ(mx.connections, 3U);
 }
 
+TEST_F(Delivery, TheNextConnectionNeedNotWaitForTheGoodbyeOfASpentOne) {
+  Settings s = delivery_settings();
+  s.delivery.messages_per_connection = 1;
+  s.delivery.connections_per_destination = 1;
+  s.delivery.connections_per_mx = 1;
+  boot(s);
+  relay->serve(mx, "a.example", "mx.a.example", "192.0.2.1");
+  for (int i = 0; i < 5; ++i) relay->submit({"user@a.example"});
+  relay->start();
+  relay->settle();  // no time passes: nothing waits until the MX has a place again
+  EXPECT_EQ(mx.taken.size(), 5U);
+  EXPECT_EQ(mx.connections, 5U);
+}
+
 TEST_F(Delivery, IdleConnectionsSayGoodbyeInTime) {
   boot();
   relay->serve(mx, "a.example", "mx.a.example", "192.0.2.1");

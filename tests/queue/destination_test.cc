@@ -63,7 +63,37 @@ TEST_F(DestinationTest, StartsWithFewPermitsAndGrowsBySuccess) {
   EXPECT_EQ(d.concurrency(3), 3U);
 }
 
+TEST_F(DestinationTest, DoublesWhileAllSucceedAsFarAsItIsAllowed) {
+  settings.connections_per_destination = 200;
+  fill(2000);
+  std::vector<unsigned> rounds;
+  while (d.concurrency(200) < 200) {
+    unsigned permits = 0;
+    while (!d.take(now, 200, lane).empty()) ++permits;
+    for (unsigned i = 0; i < permits; ++i) {
+      d.paced(1, std::chrono::milliseconds(100));
+      finish(GrantReport::How::reached);
+    }
+    rounds.push_back(permits);
+  }
+  EXPECT_EQ(rounds, (std::vector<unsigned>{5, 10, 20, 40, 80, 160}));
+}
+
+TEST_F(DestinationTest, GivesASlowDestinationsPermitOneMessageAndAQuickOnesMany) {
+  fill(1000);
+  EXPECT_EQ(take().size(), 1U) << "it is not known yet";
+  d.paced(1, std::chrono::milliseconds(100));
+  EXPECT_EQ(take().size(), 1U);
+  for (int i = 0; i < 40; ++i) d.paced(16, std::chrono::milliseconds(160));
+  EXPECT_NEAR(static_cast<double>(take().size()), 10, 1) << "10 ms each of late: what goes in 100 ms";
+  for (int i = 0; i < 40; ++i) d.paced(10, std::chrono::milliseconds(10));
+  EXPECT_EQ(take().size(), kClaimsPerGrant);
+  for (int i = 0; i < 40; ++i) d.paced(1, std::chrono::seconds(20));
+  EXPECT_EQ(take().size(), 1U) << "never none";
+}
+
 TEST_F(DestinationTest, HandsOutSmallBatchesEvenly) {
+  d.paced(1, std::chrono::milliseconds(1));
   fill(10);
   EXPECT_EQ(take().size(), 2U) << "ten claims, five permits";
   fill(1000);
@@ -166,6 +196,18 @@ TEST_F(DestinationTest, GivesThePermitToTheWorkerThatHoldsAConnection) {
   d.warm(2, now);
   EXPECT_EQ(d.take_warm(now + std::chrono::seconds(10), std::chrono::seconds(10)), std::nullopt)
       << "closed by now";
+}
+
+TEST_F(DestinationTest, KnowsWhenANewConnectionWouldBeOneTooMany) {
+  fill(10);
+  d.warm(0, now);
+  d.warm(1, now);
+  take();
+  EXPECT_FALSE(d.all_open(3)) << "two idle ones, and one for this delivery";
+  take();
+  EXPECT_TRUE(d.all_open(3));
+  d.take_warm(now, std::chrono::seconds(10));
+  EXPECT_FALSE(d.all_open(3));
 }
 
 TEST_F(DestinationTest, SlowsDownWhenAskedTo) {
