@@ -78,11 +78,21 @@ class Relay:
     def kill(self):
         self.process.kill()
         self.process.wait()
+        self.look_for_reports()
 
     def stop(self):
         """SIGTERM; the exit code."""
         self.process.terminate()
-        return self.process.wait(60)
+        code = self.process.wait(60)
+        self.look_for_reports()
+        return code
+
+    def look_for_reports(self):
+        """A kill hides the exit code that a sanitizer would give."""
+        log = self.log.read_text(errors="replace")
+        for report in ("WARNING: ThreadSanitizer", "ERROR: AddressSanitizer", "ERROR: LeakSanitizer", ": runtime error: "):
+            if report in log:
+                raise SystemExit("the relay ended with a sanitizer's report: " + log[log.index(report):][:8000])
 
     def events(self, *names):
         for line in self.log.read_text(errors="replace").splitlines():

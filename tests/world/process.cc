@@ -6,7 +6,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <iterator>
 #include <system_error>
 
 namespace holdfast::world {
@@ -27,6 +31,14 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   for (auto& text : texts) all.push_back(text.data());
   all.push_back(nullptr);
   return all;
+}
+
+// In the standard error of a child built with a sanitizer.
+bool has_sanitizer_report(const std::string& errors) {
+  static constexpr const char* kReports[] = {"WARNING: ThreadSanitizer", "ERROR: AddressSanitizer",
+                                             "ERROR: LeakSanitizer", ": runtime error: "};
+  return std::any_of(std::begin(kReports), std::end(kReports),
+                     [&](const char* report) { return errors.find(report) != std::string::npos; });
 }
 
 ssize_t read_retrying(int fd, char* data, std::size_t size) {
@@ -69,6 +81,12 @@ Process::~Process() {
   reaper_.join();
   out_reader_.join();
   err_reader_.join();
+  // Whatever the test looked at, and however the child ended (mostly by the signal above, which hides its
+  // exit code): a test whose relay races or corrupts its memory has failed.
+  if (has_sanitizer_report(errors_)) {
+    std::fprintf(stderr, "a sanitizer's report from process %d:\n%s", pid_, errors_.c_str());
+    std::abort();
+  }
 }
 
 void Process::signal(int number) {

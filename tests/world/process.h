@@ -24,7 +24,7 @@ class Process {
  public:
   // Starts it at once; arguments[0] is looked up in PATH. `environment` is added to ours, as "NAME=value".
   explicit Process(std::vector<std::string> arguments, std::vector<std::string> environment = {});
-  ~Process();  // kills it when it still runs
+  ~Process();  // kills it when it still runs; ends this program when it wrote a sanitizer's report
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
 
