@@ -6,32 +6,21 @@
 #include "smtp/base/base_error.h"
 #include "tests/fakes/capture.h"
 #include "tests/fakes/fake_clock.h"
+#include "tests/fakes/fixed_settings.h"
 #include "tests/fakes/memory_store.h"
+#include "tests/fakes/recording_work.h"
 #include "tests/fakes/run.h"
 
 namespace holdfast {
 namespace {
 
-class RecordingWork final : public ReadyWork {
- public:
-  bool has_room() const override { return false; }
-  void offer(std::vector<Claim>) override {}
-  void look_again() override { ++looked; }
-  int looked = 0;
-};
-
-class OneSetting final : public SettingsSource {
- public:
-  OneSetting() {
-    auto s = std::make_shared<Settings>();
-    s->hostname = "relay.test";
-    s->postmaster = "postmaster@relay.test";
-    s->queue.bounce_expire = std::chrono::hours(24);
-    settings = s;
-  }
-  SettingsPtr current() const override { return settings; }
-  SettingsPtr settings;
-};
+Settings relay_settings() {
+  Settings s;
+  s.hostname = "relay.test";
+  s.postmaster = "postmaster@relay.test";
+  s.queue.bounce_expire = std::chrono::hours(24);
+  return s;
+}
 
 asio::awaitable<std::string> read_all(std::shared_ptr<BodySource> source) {
   std::string all;
@@ -97,7 +86,7 @@ class AdminQueueTest : public testing::Test {
   MemoryStore store_{clock_};
   RecordingWork work_;
   CapturingLog log_;
-  OneSetting settings_;
+  FixedSettings settings_{relay_settings()};
   OperatorHand hand_{OperatorHand::Parts{store_, work_, settings_, timeline_, *random_, log_}};
   AdminQueue admin_{store_, hand_, timeline_, log_};
 };
@@ -142,7 +131,7 @@ TEST_F(AdminQueueTest, CountsWithoutChangingWhenAskedTo) {
   EXPECT_EQ(change("remove", {{"dry", "1"}}).body, "{\"schema\":1,\"count\":2}\n");
   const auto body = list({}).body;
   EXPECT_EQ(std::count(body.begin(), body.end(), '\n'), 2);
-  EXPECT_EQ(work_.looked, 0);
+  EXPECT_EQ(work_.looks, 0);
 }
 
 TEST_F(AdminQueueTest, HoldsAndReleases) {
@@ -152,7 +141,7 @@ TEST_F(AdminQueueTest, HoldsAndReleases) {
   EXPECT_EQ(list({{"state", "queued"}}).body, "");
   EXPECT_EQ(change("release", {}).status, 200);
   EXPECT_NE(list({{"state", "queued"}}).body.find("a@one.test"), std::string::npos);
-  EXPECT_EQ(work_.looked, 2);
+  EXPECT_EQ(work_.looks, 2);
 }
 
 TEST_F(AdminQueueTest, SaysThatAMessageIsUnknown) {

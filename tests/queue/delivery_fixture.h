@@ -20,6 +20,7 @@
 #include "tests/fakes/capture.h"
 #include "tests/fakes/certificates.h"
 #include "tests/fakes/fake_clock.h"
+#include "tests/fakes/fixed_settings.h"
 #include "tests/fakes/memory_store.h"
 #include "tests/fakes/run.h"
 #include "tests/fakes/scripted_stream.h"
@@ -34,12 +35,6 @@ class SeededRandom final : public Random {
 
  private:
   std::mt19937_64 engine_;
-};
-
-class FixedSettings final : public SettingsSource {
- public:
-  SettingsPtr current() const override { return settings; }
-  std::shared_ptr<const Settings> settings;
 };
 
 inline Settings delivery_settings() {
@@ -221,7 +216,7 @@ class DeliveryFixture {
   std::string told_of(const std::string& address);
   std::size_t notifications();
   void stop(Duration grace = std::chrono::seconds(5));
-  void reload(Settings settings) { source.settings = std::make_shared<const Settings>(std::move(settings)); }
+  void reload(Settings settings) { source.settings = std::move(settings); }
 
   asio::io_context context;
   FakeClock clock;

@@ -6,7 +6,9 @@
 #include "smtp/base/base_error.h"
 #include "tests/fakes/capture.h"
 #include "tests/fakes/fake_clock.h"
+#include "tests/fakes/fixed_settings.h"
 #include "tests/fakes/memory_store.h"
+#include "tests/fakes/recording_work.h"
 #include "tests/fakes/run.h"
 
 namespace holdfast {
@@ -34,24 +36,6 @@ class Chunks final : public BodySource {
   std::string content_;
   std::size_t step_;
   std::size_t at_ = 0;
-};
-
-class FakeReady final : public ReadyWork {
- public:
-  bool has_room() const override { return room; }
-  void offer(std::vector<Claim> claims) override {
-    for (auto& claim : claims) offered.push_back(std::move(claim));
-  }
-  void look_again() override { ++looks; }
-  bool room = true;
-  int looks = 0;
-  std::vector<Claim> offered;
-};
-
-class FixedSettings final : public SettingsSource {
- public:
-  SettingsPtr current() const override { return std::make_shared<const Settings>(settings); }
-  Settings settings;
 };
 
 // "Signs" by telling what it was given.
@@ -124,7 +108,7 @@ class IntakeTest : public testing::Test {
   Timeline timeline_{clock_};
   std::unique_ptr<Random> random_ = make_system_random();
   MemoryStore store_{clock_};
-  FakeReady ready_;
+  RecordingWork ready_;
   FixedSettings source_;
   CapturingLog log_;
   CapturingMetrics metrics_;

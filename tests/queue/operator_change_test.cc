@@ -6,7 +6,9 @@
 #include "queue/queue_query.h"
 #include "tests/fakes/capture.h"
 #include "tests/fakes/fake_clock.h"
+#include "tests/fakes/fixed_settings.h"
 #include "tests/fakes/memory_store.h"
+#include "tests/fakes/recording_work.h"
 #include "tests/fakes/run.h"
 
 namespace holdfast {
@@ -18,26 +20,13 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::SizeIs;
 
-class NoWork final : public ReadyWork {
- public:
-  bool has_room() const override { return false; }
-  void offer(std::vector<Claim>) override {}
-  void look_again() override { ++looked; }
-  int looked = 0;
-};
-
-class OneSetting final : public SettingsSource {
- public:
-  OneSetting() {
-    auto s = std::make_shared<Settings>();
-    s->hostname = "relay.test";
-    s->postmaster = "postmaster@relay.test";
-    s->queue.bounce_expire = 24h;
-    settings = s;
-  }
-  SettingsPtr current() const override { return settings; }
-  SettingsPtr settings;
-};
+Settings relay_settings() {
+  Settings s;
+  s.hostname = "relay.test";
+  s.postmaster = "postmaster@relay.test";
+  s.queue.bounce_expire = 24h;
+  return s;
+}
 
 class Origin final : public OriginObserver {
  public:
@@ -81,8 +70,8 @@ class OperatorChangeTest : public testing::Test {
   Timeline timeline_{clock_};
   std::unique_ptr<Random> random_ = make_system_random();
   MemoryStore store_{clock_};
-  NoWork work_;
-  OneSetting settings_;
+  RecordingWork work_;
+  FixedSettings settings_{relay_settings()};
   CapturingLog log_;
   Origin origin_;
   OperatorHand hand_{
@@ -105,7 +94,7 @@ TEST_F(OperatorChangeTest, ABounceEndsTheRecipientsAndTellsTheSenderOnce) {
   EXPECT_THAT(log_.events("bounced"), SizeIs(2));
   EXPECT_THAT(origin_.ends, SizeIs(2));
   EXPECT_EQ(origin_.ends[0].how, RecipientEnd::How::bounced);
-  EXPECT_EQ(work_.looked, 1);
+  EXPECT_EQ(work_.looks, 1);
   const auto story = run(find_message(store_, id)).value();
   ASSERT_TRUE(story);
   EXPECT_THAT(story->recipients, SizeIs(2));

@@ -11,6 +11,7 @@
 #include "smtp/base/base_error.h"
 #include "smtp/client/tcp_connector.h"
 #include "sts/policy_fetcher.h"
+#include "tests/fakes/fixed_settings.h"
 #include "tests/fakes/run.h"
 #include "tests/fakes/zone_resolver.h"
 #include "tests/world/https_server.h"
@@ -21,16 +22,6 @@ namespace {
 using namespace std::chrono_literals;
 constexpr char kHost[] = "mta-sts.example.com";
 constexpr char kPolicy[] = "version: STSv1\r\nmode: enforce\r\nmx: mx.example.com\r\nmax_age: 604800\r\n";
-
-class FixedSettings final : public SettingsSource {
- public:
-  explicit FixedSettings(Settings settings)
-      : settings_(std::make_shared<const Settings>(std::move(settings))) {}
-  SettingsPtr current() const override { return settings_; }
-
- private:
-  SettingsPtr settings_;
-};
 
 class HttpsTest : public testing::TestWithParam<std::string> {
  protected:

@@ -9,6 +9,7 @@
 
 #include "smtp/client/tcp_connector.h"
 #include "sts/policy_fetcher.h"
+#include "tests/fakes/fixed_settings.h"
 #include "tests/fakes/run.h"
 #include "tests/fakes/zone_resolver.h"
 #include "tests/world/certificate.h"
@@ -18,16 +19,6 @@ namespace holdfast {
 namespace {
 
 constexpr char kNginx[] = "/usr/sbin/nginx";
-
-class OneSettings final : public SettingsSource {
- public:
-  explicit OneSettings(Settings settings)
-      : settings_(std::make_shared<const Settings>(std::move(settings))) {}
-  SettingsPtr current() const override { return settings_; }
-
- private:
-  SettingsPtr settings_;
-};
 
 struct NginxCase {
   std::string listen;  // added to the listen directive
@@ -85,7 +76,7 @@ class NginxTest : public testing::TestWithParam<NginxCase> {
     settings.sts.https_port = port_;
     settings.sts.max_policy_size = 65536;
     settings.sts.fetch_timeout = std::chrono::seconds(20);
-    const OneSettings source(settings);
+    const FixedSettings source(settings);
     const auto trusted = TlsClientContexts::create(directory_ / "root.pem").value();
     const auto clock = make_system_clock();
     ZoneResolver dns;

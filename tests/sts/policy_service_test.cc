@@ -15,6 +15,7 @@
 #include "smtp/base/workers.h"
 #include "sts/policy_cache.h"
 #include "tests/fakes/capture.h"
+#include "tests/fakes/fixed_settings.h"
 #include "tests/fakes/run.h"
 #include "tests/fakes/zone_resolver.h"
 
@@ -60,19 +61,12 @@ class FixedRandom final : public Random {
   std::mt19937_64 engine_{7};
 };
 
-class FixedSettings final : public SettingsSource {
- public:
-  FixedSettings() {
-    Settings settings;
-    settings.sts.refresh = 24h;
-    settings.sts.fetch_timeout = 60s;
-    settings_ = std::make_shared<const Settings>(settings);
-  }
-  SettingsPtr current() const override { return settings_; }
-
- private:
-  SettingsPtr settings_;
-};
+Settings sts_settings() {
+  Settings settings;
+  settings.sts.refresh = 24h;
+  settings.sts.fetch_timeout = 60s;
+  return settings;
+}
 
 class PolicyServiceTest : public testing::Test {
  protected:
@@ -149,7 +143,7 @@ class PolicyServiceTest : public testing::Test {
   FixedRandom random_;
   ZoneResolver dns_;
   FakeFetcher fetcher_;
-  FixedSettings settings_;
+  FixedSettings settings_{sts_settings()};
   CapturingLog log_;
   CapturingMetrics metrics_;
   std::filesystem::path directory_;

@@ -13,6 +13,7 @@
 #include "smtp/base/base_error.h"
 #include "tests/fakes/capture.h"
 #include "tests/fakes/fake_clock.h"
+#include "tests/fakes/fixed_settings.h"
 #include "tests/fakes/run.h"
 #include "tests/fakes/zone_resolver.h"
 #include "tlsrpt/gzip.h"
@@ -109,12 +110,6 @@ class FakeKey final : public ReportKey {
   Result<KeyRecord> record(const Settings&) override {
     return KeyRecord{kKeyName, kKeyRecord, std::string(kKeyName) + ". IN TXT ( \"" + kKeyRecord + "\" )"};
   }
-};
-
-class FixedSettings final : public SettingsSource {
- public:
-  SettingsPtr current() const override { return std::make_shared<const Settings>(settings); }
-  Settings settings;
 };
 
 // Dies at the n-th change of a state, either before or after it reached the disk; from then on nothing works,

@@ -11,6 +11,7 @@
 #include <future>
 
 #include "smtp/base/hop.h"
+#include "tests/fakes/fixed_settings.h"
 #include "tests/fakes/run.h"
 #include "tests/smtp/server/session_harness.h"
 
@@ -52,16 +53,6 @@ class Client {
 
  private:
   int socket_;
-};
-
-class FixedSettings final : public SettingsSource {
- public:
-  explicit FixedSettings(Settings settings)
-      : settings_(std::make_shared<const Settings>(std::move(settings))) {}
-  SettingsPtr current() const override { return settings_; }
-
- private:
-  SettingsPtr settings_;
 };
 
 // A queue for many threads.
