@@ -8,12 +8,16 @@
 //
 // Rules that have their place here:
 //  - Nothing that is said before a connection has met its requirement is permanent; a refused greeting means
-//  the next MX.
+//    the next MX.
 //  - A 5.7.x of one address family is kept until the other family was asked.
-//  - REQUIRETLS fails for good only by a plan that was made afresh (RFC 8689; protocol.md).
+//  - REQUIRETLS fails for good only by a plan that was made afresh (RFC 8689).
 //  - Recipients that were answered are recorded as soon as their transaction is over, the rest of a message
-//  at once when
-//    it is done with, so that it causes one notification.
+//  at
+//    once when it is done with, so that it causes one notification.
+//
+// In five files: hops and plans (delivery_job.cc), addresses and their order (delivery_address.cc), opening a
+// connection (delivery_open.cc), transactions and replies (delivery_transaction.cc), what is settled and
+// recorded (delivery_settle.cc).
 #pragma once
 
 #include <optional>

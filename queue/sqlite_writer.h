@@ -1,6 +1,9 @@
 // queue/sqlite_writer.h — carries batches out on the one writing connection. Used by the committer thread
 // only.
 //
+// In four files: the transaction and its statements (sqlite_writer.cc), messages that come in (…_accept.cc),
+// recipients and messages that end (…_end.cc), history and what is trimmed of it (…_history.cc).
+//
 // Procedure: begin(), apply() for each batch of a group, commit(); then settle() or undo() what the group
 // changed outside of the database. An error of apply() leaves the transaction in doubt: roll back and apply
 // the batches again, each alone.
@@ -63,7 +66,15 @@ class SqliteWriter {
   const StoreCounters& counters() const { return committed_; }
 
  private:
-  struct RecipientRow;
+  // Octets that a row costs beside its texts, about; for queue.history_size.
+  static constexpr std::int64_t kMessageCost = 60, kRecipientCost = 120, kHistoryCost = 40;
+  static std::int64_t length_of(std::string_view text) { return static_cast<std::int64_t>(text.size()); }
+
+  struct RecipientRow {
+    std::string message, domain;
+    std::int64_t first = 0, total = 0, attempts = 0, flags = 0;
+    RecipientState state = RecipientState::queued;
+  };
   struct EndedIn {
     std::string message;
     std::int64_t first = 0, total = 0;
