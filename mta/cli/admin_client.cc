@@ -10,6 +10,8 @@
 #include <boost/beast/http/write.hpp>
 #include <limits>
 
+#include "mta/cli/progress.h"
+
 namespace holdfast {
 namespace {
 
@@ -70,6 +72,7 @@ AdminAnswer AdminClient::get_to(const std::string& path, const Query& query, con
 
 AdminAnswer AdminClient::ask(const char* method, const std::string& path, const Query& query,
                              const Sink& sink) const {
+  const Progress waiting(!waiting_for_.empty(), waiting_for_);
   asio::io_context context;
   Socket socket(context);
   boost::system::error_code code;

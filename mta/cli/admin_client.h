@@ -22,7 +22,15 @@ struct AdminAnswer {
 
 class AdminClient {
  public:
-  explicit AdminClient(std::filesystem::path socket) : socket_(std::move(socket)) {}
+  // With `waiting_for` a bar says so on standard error while an answer takes long; the caller knows whether
+  // there may be one (mta/cli/progress.h).
+  explicit AdminClient(std::filesystem::path socket, std::string waiting_for = "")
+      : socket_(std::move(socket)), waiting_for_(std::move(waiting_for)) {}
+  // The same with other words, or with none where the caller draws a bar of its own.
+  AdminClient saying(const std::string& waiting_for) const {
+    return AdminClient(socket_, waiting_for_.empty() ? "" : waiting_for);
+  }
+  AdminClient silent() const { return AdminClient(socket_); }
   AdminAnswer get(const std::string& path, const Query& query = {}) const {
     return ask("GET", path, query, nullptr);
   }
@@ -37,6 +45,7 @@ class AdminClient {
  private:
   AdminAnswer ask(const char* method, const std::string& path, const Query& query, const Sink& sink) const;
   std::filesystem::path socket_;
+  std::string waiting_for_;
 };
 
 // "/v1/queue?to=a%40b.example"

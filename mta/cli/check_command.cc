@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "mta/check_domain.h"
+#include "mta/cli/progress.h"
 #include "mta/standalone.h"
 #include "sts/sts_lint.h"
 
@@ -145,7 +146,10 @@ int check_domain_command(const CommonOptions& common, const std::string& text) {
   const auto tools = settings ? tools_for(settings) : nullptr;
   if (!tools) return exit_code::configuration;
   CheckResult result;
-  tools->run(check_into(*tools, *domain, result));
+  {
+    const Progress bar(Progress::shown(common), "asking DNS, the policy host and the mail hosts");
+    tools->run(check_into(*tools, *domain, result));
+  }
   if (common.json) {
     print(check_json(result) + "\n");
   } else {
@@ -178,6 +182,7 @@ int sts_lint(const CommonOptions& common, const LintOptions& options) {
     const SettingsPtr settings = need_settings(common, false);
     const auto tools = settings ? tools_for(settings) : nullptr;
     if (!tools) return exit_code::configuration;
+    const Progress bar(Progress::shown(common), "asking DNS and the policy host");
     tools->run(look(*tools, *domain, looked));
   }
   if (!options.records.empty()) looked.input.txt = options.records;

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "config/schema_values.h"
+#include "mta/cli/progress.h"
 #include "mta/cli/table.h"
 #include "mta/own_dns.h"
 #include "mta/standalone.h"
@@ -218,7 +219,10 @@ int dkim_check(const CommonOptions& common, const DkimOptions& given) {
   auto tools = Standalone::build(settings);
   if (!tools) return complain(printable(tools.error().text())), exit_code::configuration;
   Findings findings;
-  (*tools)->run(look_keys_up(**tools, std::move(keys), findings));
+  {
+    const Progress bar(Progress::shown(common), "asking DNS");
+    (*tools)->run(look_keys_up(**tools, std::move(keys), findings));
+  }
   return print_findings(common, findings);
 }
 
@@ -258,7 +262,10 @@ int dns_check(const CommonOptions& common, const DnsOptions& given) {
   auto tools = Standalone::build(settings);
   if (!tools) return complain(printable(tools.error().text())), exit_code::configuration;
   Findings findings;
-  (*tools)->run(look_all_up(**tools, std::move(request), findings));
+  {
+    const Progress bar(Progress::shown(common), "asking DNS");
+    (*tools)->run(look_all_up(**tools, std::move(request), findings));
+  }
   return print_findings(common, findings);
 }
 

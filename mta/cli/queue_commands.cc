@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "mta/cli/progress.h"
 #include "mta/cli/relay_answer.h"
 
 namespace holdfast {
@@ -9,6 +10,9 @@ namespace {
 
 std::string recipients(std::int64_t count) {
   return std::to_string(count) + (count == 1 ? " recipient" : " recipients");
+}
+std::string recipients_match(std::int64_t count) {
+  return recipients(count) + (count == 1 ? " matches" : " match");
 }
 
 struct Counted {
@@ -27,15 +31,20 @@ std::vector<Query> queries_for(const QueueOptions& options) {
 }
 
 int ask_to_change(const AdminClient& client, const std::string& what, const QueueOptions& options, bool dry,
-                  Counted& total) {
+                  bool with_bar, Counted& total) {
   total = {};
-  for (Query each : queries_for(options)) {
+  const auto queries = queries_for(options);
+  Progress bar(with_bar && queries.size() > 1, dry ? "counting" : what, queries.size());
+  const AdminClient asked = queries.size() > 1 ? client.silent() : client.saying(dry ? "counting" : what);
+  for (Query each : queries) {
     if (dry) each.emplace_back("dry", "1");
     each.emplace_back("reason", options.reason);
-    const AdminAnswer answer = client.post("/v1/queue/" + what, each);
+    const AdminAnswer answer = asked.post("/v1/queue/" + what, each);
+    bar.advance();
+    if (answer.status / 100 != 2) bar.clear();
     if (const int code = judge(answer); code != exit_code::yes) return code;
     const std::int64_t count = count_in(answer.body);
-    if (count < 0) return not_understood();
+    if (count < 0) return bar.clear(), not_understood();
     total.count += count;
     total.active += std::max<std::int64_t>(0, count_in(answer.body, "active"));
   }
@@ -103,18 +112,21 @@ int queue_change(const CommonOptions& common, const std::string& what, const Que
   const auto client = client_for(common);
   if (!client) return exit_code::configuration;
 
+  const bool with_bar = Progress::shown(common);
   Counted counted;
-  if (const int code = ask_to_change(*client, what, options, true, counted); code != exit_code::yes)
+  if (const int code = ask_to_change(*client, what, options, true, with_bar, counted); code != exit_code::yes)
     return code;
   if (counted.count == 0 && counted.active > 0) {
-    return complain(recipients(counted.active) + " match, but are being tried right now; try again"),
+    return complain(recipients_match(counted.active) + ", but under way right now; try again"),
            exit_code::try_again;
   }
   if (counted.count == 0) return complain("no message matches"), exit_code::no;
   if (!options.yes && !confirm(what + " " + recipients(counted.count) + "?"))
-    return complain(recipients(counted.count) + " match; repeat with --yes to " + what + " them"),
+    return complain(recipients_match(counted.count) + "; repeat with --yes to " + what +
+                    (counted.count == 1 ? " it" : " them")),
            exit_code::no;
-  if (const int code = ask_to_change(*client, what, options, false, counted); code != exit_code::yes)
+  if (const int code = ask_to_change(*client, what, options, false, with_bar, counted);
+      code != exit_code::yes)
     return code;
   if (common.json) {
     print("{\"schema\":" + std::to_string(kCliSchema) + ",\"change\":" + json_string(what) + ",\"count\":" +
@@ -123,8 +135,8 @@ int queue_change(const CommonOptions& common, const std::string& what, const Que
     print(what + ": " + recipients(counted.count) + "\n");
   }
   if (counted.active > 0)
-    complain(recipients(counted.active) +
-             " were being tried at that moment and left alone; repeat the command");
+    complain(recipients(counted.active) + (counted.active == 1 ? " was" : " were") +
+             " being tried at that moment and left alone; repeat the command");
   return exit_code::yes;
 }
 

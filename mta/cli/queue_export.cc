@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 
+#include "mta/cli/progress.h"
 #include "mta/cli/queue_commands.h"
 #include "mta/cli/relay_answer.h"
 #include "mta/cli/tar_writer.h"
@@ -100,8 +101,9 @@ int queue_export(const CommonOptions& common, const QueueOptions& options) {
   const auto client = client_for(common);
   if (!client) return exit_code::configuration;
   IdCollector collector;
-  const AdminAnswer listed = client->get_to("/v1/queue", filters_of(options),
-                                            [&](std::string_view octets) { return collector.take(octets); });
+  const AdminAnswer listed = client->saying("listing the queue")
+                                 .get_to("/v1/queue", filters_of(options),
+                                         [&](std::string_view octets) { return collector.take(octets); });
   if (const int code = judge(listed); code != exit_code::yes) return code;
 
   File out(stdout);
@@ -113,12 +115,16 @@ int queue_export(const CommonOptions& common, const QueueOptions& options) {
   }
   std::uint64_t exported = 0;
   std::vector<std::string> missing;
+  const AdminClient silent = client->silent();
+  std::optional<Progress> bar;
+  bar.emplace(Progress::shown(common), "messages exported", collector.ids().size());
   for (const std::string& id : collector.ids()) {
+    bar->advance();
     std::uint64_t size = 0;
     AdminAnswer content;
-    const AdminAnswer envelope = client->get("/v1/messages/" + id);
-    const File body = envelope.status == 200 ? spool(*client, id, size, content) : nullptr;
-    if (envelope.status == 0) return judge(envelope);
+    const AdminAnswer envelope = silent.get("/v1/messages/" + id);
+    const File body = envelope.status == 200 ? spool(silent, id, size, content) : nullptr;
+    if (envelope.status == 0) return bar.reset(), judge(envelope);
     if (!body) {
       // Delivered since it was listed: nothing is lost. Anything else is told.
       if (envelope.status != 404 && content.status != 404) missing.push_back(id);
@@ -129,9 +135,15 @@ int queue_export(const CommonOptions& common, const QueueOptions& options) {
     const bool written = put_entry(out.get(), base + ".json", envelope.body, time) &&
                          put(out.get(), tar_header(base + ".eml", size, time)) &&
                          copy(body.get(), out.get()) && put(out.get(), tar_padding(size));
-    if (!written) return cannot_write(options);
+    if (!written) {
+      const int why = errno;
+      bar.reset();
+      errno = why;
+      return cannot_write(options);
+    }
     ++exported;
   }
+  bar.reset();
   const bool ended = put(out.get(), tar_end()) && std::fflush(out.get()) == 0 &&
                      (options.output.empty() || ::fsync(::fileno(out.get())) == 0);
   if (!ended) return cannot_write(options);

@@ -1,5 +1,7 @@
 #include "mta/cli/relay_answer.h"
 
+#include "mta/cli/progress.h"
+
 namespace holdfast {
 
 namespace {
@@ -94,10 +96,11 @@ int not_understood() {
 }
 
 std::optional<AdminClient> client_for(const CommonOptions& common) {
-  if (!common.socket.empty()) return AdminClient(common.socket);
+  const std::string waiting_for = Progress::shown(common) ? "waiting for the relay's answer" : "";
+  if (!common.socket.empty()) return AdminClient(common.socket, waiting_for);
   const SettingsPtr settings = need_settings(common, false);
   if (!settings) return std::nullopt;
-  return AdminClient(settings->admin.socket);
+  return AdminClient(settings->admin.socket, waiting_for);
 }
 
 void print_object(const json::value& value, const std::string& name) {

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <iostream>
 
+#include "mta/cli/progress.h"
 #include "tlsrpt/report_summary.h"
 
 namespace holdfast {
@@ -58,13 +59,19 @@ std::string load(const std::string& file, std::string& octets) {
 int tlsrpt_read(const CommonOptions& common, const std::vector<std::string>& sources) {
   std::vector<ReceivedReport> reports;
   bool bad = false;
+  std::optional<Progress> bar;
   const auto refuse = [&](const std::string& text) {
+    if (bar) bar->clear();
     complain(printable(text));
     bad = true;
   };
   for (const auto& source : sources) {
     std::string wrong;
-    for (const auto& file : files_of(source, wrong)) {
+    const auto files = files_of(source, wrong);
+    // Standard input is typed or piped: nothing to count.
+    bar.emplace(source != "-" && Progress::shown(common), "reports read", files.size());
+    for (const auto& file : files) {
+      bar->advance();
       std::string octets;
       if (const std::string failed = load(file, octets); !failed.empty()) {
         refuse(file + ": " + failed);
@@ -79,6 +86,7 @@ int tlsrpt_read(const CommonOptions& common, const std::vector<std::string>& sou
     }
     if (!wrong.empty()) refuse(wrong);
   }
+  bar.reset();
   if (reports.empty()) {
     if (!bad) complain("there is no report to read");
     return bad ? exit_code::bad_data : exit_code::no;

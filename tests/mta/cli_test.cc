@@ -206,7 +206,7 @@ TEST_F(Cli, ABounceTellsWhatWasLeftAlone) {
   const Ran ran = run({"queue", "bounce", "--domain", "d.example", "--reason", "closed", "--yes"});
   EXPECT_EQ(ran.code, 0) << ran.err;
   EXPECT_EQ(ran.out, "bounce: 2 recipients\n");
-  EXPECT_THAT(ran.err, HasSubstr("1 recipient were being tried"));
+  EXPECT_THAT(ran.err, HasSubstr("1 recipient was being tried"));
   EXPECT_THAT(relay.asked(), ElementsAre("POST /v1/queue/bounce?domain=d.example&dry=1&reason=closed",
                                          "POST /v1/queue/bounce?domain=d.example&reason=closed"));
   EXPECT_EQ(run({"queue", "bounce", "--all", "--yes", "--json"}).out,

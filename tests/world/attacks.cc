@@ -290,7 +290,10 @@ std::vector<AttackResult> run_attacks(const AttackRun& run) {
   }
   for (const Attack* attack : chosen)
     if (!submit(relay, *attack, "bob")) return fail_all("the relay took no message");
-  for (const Attack* attack : chosen) results.push_back(judge(*attack, relay, world));
+  for (const Attack* attack : chosen) {
+    if (run.told) run.told(results.size(), chosen.size());
+    results.push_back(judge(*attack, relay, world));
+  }
   return results;
 }
 

@@ -37,6 +37,7 @@ struct AttackRun {
   std::map<std::string, std::string>
       settings;      // over those of the world's relay: {"sts.mode", "\"observe\""}
   std::string only;  // one attack; "" = all
+  std::function<void(std::size_t judged, std::size_t of)> told;  // how far it is; may be empty
 };
 // In the order of the list. A relay that does not start makes each attack fail, with its output.
 std::vector<AttackResult> run_attacks(const AttackRun& run);

@@ -2,6 +2,8 @@
 // binary, in a small internet on loopback, under the policy settings of that configuration.
 //
 // Exit code 0: the relay held on to its mail under each; 1: it did not; 78: the configuration is faulty.
+#include <unistd.h>
+
 #include <cstdio>
 #include <exception>
 #include <sstream>
@@ -41,8 +43,16 @@ int test(const std::string& binary, const std::string& config) {
   AttackRun run;
   run.binary = binary;
   run.settings = settings_of(shown.out);
+  if (isatty(STDERR_FILENO) == 1) {
+    std::fputs("starting a small internet on loopback", stderr);
+    run.told = [](std::size_t judged, std::size_t of) {
+      const std::string bar = std::string(24 * judged / of, '#') + std::string(24 - 24 * judged / of, '-');
+      std::fprintf(stderr, "\r\033[K[%s] %zu of %zu attacks", bar.c_str(), judged, of);
+    };
+  }
   std::size_t leaks = 0;
   const auto results = run_attacks(run);
+  if (run.told) std::fputs("\r\033[K", stderr);
   for (const AttackResult& result : results) {
     leaks += result.held ? 0 : 1;
     std::printf("%-6s  %-30s  %s\n        %s\n", result.held ? "held" : "FAILED", result.name.c_str(),
