@@ -19,6 +19,7 @@
 
 #include "smtp/base/base_error.h"
 #include "smtp/base/task_group.h"
+#include "smtp/wire/base64.h"
 
 namespace holdfast {
 
@@ -54,6 +55,17 @@ class Counted {
   std::size_t& count_;
 };
 
+// Is the peer on this machine, as far as its address tells?
+bool is_near(const asio::local::stream_protocol::socket&) { return true; }
+bool is_near(const asio::ip::tcp::socket& socket) {
+  error_code error;
+  auto address = socket.remote_endpoint(error).address();
+  if (error) return false;
+  if (address.is_v6() && address.to_v6().is_v4_mapped())
+    address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+  return address.is_loopback();
+}
+
 std::string_view without_port(std::string_view host) {
   if (!host.empty() && host.front() == '[') return host.substr(0, host.find(']') + 1);
   return host.substr(0, host.rfind(':'));
@@ -85,9 +97,12 @@ std::string render(const AdminResponse& response, bool keep_alive, bool with_bod
       "HTTP/1.1 {} {}\r\nContent-Type: {}\r\n{}\r\nConnection: {}\r\nCache-Control: "
       "no-store\r\n"
       "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
-      "Content-Security-Policy: {}\r\n\r\n{}",
+      "Content-Security-Policy: {}\r\n{}\r\n{}",
       response.status, std::string_view(reason.data(), reason.size()), response.content_type,
       framing(response, chunks), keep_alive ? "keep-alive" : "close", response.content_policy,
+      response.asks_for_password
+          ? "WWW-Authenticate: Basic realm=\"Holdfast: any name, the token as password\"\r\n"
+          : "",
       with_body ? response.body : std::string());
 }
 
@@ -124,16 +139,17 @@ struct AdminHttp::Impl {
         continue;
       }
       if (connections >= kMaxAdminConnections) continue;  // closes it: an admin port is no place to queue
-      tasks.spawn(serve(Socket(std::move(socket)), door));
+      const bool near = is_near(socket);
+      tasks.spawn(serve(Socket(std::move(socket)), door, near));
     }
   }
 
-  asio::awaitable<void> serve(Socket socket, std::shared_ptr<const Door> door) {
+  asio::awaitable<void> serve(Socket socket, std::shared_ptr<const Door> door, bool near) {
     const Counted counted(connections);
-    co_await converse(socket, door);
+    co_await converse(socket, door, near);
   }
 
-  asio::awaitable<void> converse(Socket& socket, std::shared_ptr<const Door> door) {
+  asio::awaitable<void> converse(Socket& socket, std::shared_ptr<const Door> door, bool near) {
     auto timer = clock.make_timer(executor);
     beast::flat_buffer buffer(kMaxHeader + kMaxAdminBody);
     bool keep_alive = true;
@@ -167,7 +183,7 @@ struct AdminHttp::Impl {
       timer->cancel();
       auto request = parser.release();
       keep_alive = request.keep_alive();
-      AdminResponse response = co_await answer(request, door);
+      AdminResponse response = co_await answer(request, door, near);
       const bool chunks = request.version() >= 11;
       const bool head_only = request.method() == http::verb::head;
       if (response.stream && !response.stream_size && !chunks) keep_alive = false;
@@ -215,12 +231,12 @@ struct AdminHttp::Impl {
   }
 
   asio::awaitable<AdminResponse> answer(const http::request<http::string_body>& request,
-                                        std::shared_ptr<const Door> door) {
+                                        std::shared_ptr<const Door> door, bool near) {
     const auto method = request.method();
     if (method != http::verb::get && method != http::verb::head && method != http::verb::post) {
       co_return plain(405, "only GET, HEAD and POST are served here");
     }
-    if (auto refusal = may_ask(request, *door)) co_return *refusal;
+    if (auto refusal = may_ask(request, *door, near)) co_return *refusal;
     AdminRequest asked;
     asked.method = method == http::verb::post ? "POST" : "GET";
     if (!parse_target({request.target().data(), request.target().size()}, asked)) {
@@ -240,16 +256,32 @@ struct AdminHttp::Impl {
            equal_in_constant_time(given.substr(kBearer.size()), door.token);
   }
 
-  std::optional<AdminResponse> may_ask(const http::request<http::string_body>& request, const Door& door) {
+  static bool has_token_as_password(const http::request<http::string_body>& request, const Door& door) {
+    const std::string_view given(request[http::field::authorization].data(),
+                                 request[http::field::authorization].size());
+    constexpr std::string_view kBasic = "Basic ";
+    if (door.token.empty() || !given.starts_with(kBasic)) return false;
+    const auto pair = base64_decode(given.substr(kBasic.size()));
+    const auto colon = pair ? pair->find(':') : std::string::npos;
+    return colon != std::string::npos &&
+           equal_in_constant_time(std::string_view(*pair).substr(colon + 1), door.token);
+  }
+
+  // `near`: the peer is on loopback, as far as its address tells. What Host says, the peer chooses.
+  std::optional<AdminResponse> may_ask(const http::request<http::string_body>& request, const Door& door,
+                                       bool near) {
     if (door.unix_socket || has_token(request, door)) return std::nullopt;
-    const std::string_view host(request[http::field::host].data(), request[http::field::host].size());
-    if (!is_local_name(host)) {
-      return plain(403, "this Host may be used only with the bearer token of admin.token_file");
-    }
     if (request.method() == http::verb::post) {
       return plain(401, "changes over TCP need the bearer token of admin.token_file; or use the socket");
     }
-    return std::nullopt;
+    if (has_token_as_password(request, door)) return std::nullopt;
+    const std::string_view host(request[http::field::host].data(), request[http::field::host].size());
+    if (near && is_local_name(host)) return std::nullopt;
+    if (near) return plain(403, "this Host may be used only with the bearer token of admin.token_file");
+    AdminResponse asks =
+        plain(401, "from beyond loopback, this may be read only with the token of admin.token_file");
+    asks.asks_for_password = true;
+    return asks;
   }
 };
 

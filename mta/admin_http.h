@@ -2,8 +2,10 @@
 //
 // Who may ask: on the unix socket, whoever the file's rights admit (mode 0600, the relay's user). On TCP,
 // anyone on loopback may read; a change, and any request from elsewhere, needs the bearer token of
-// `admin.token_file`, compared in constant time. Requests whose Host is not ours are refused: a browser that
-// was led here by DNS rebinding carries a foreign one. Knows nothing of what is asked; that is admin_api.h's.
+// `admin.token_file`, compared in constant time. For reading, a browser may give it as a password (RFC 7617),
+// under any user name; a change it may not, since browsers send passwords along with what other sites make
+// them ask. Requests whose Host is not ours are refused: a browser that was led here by DNS rebinding carries
+// a foreign one. Knows nothing of what is asked; that is admin_api.h's.
 #pragma once
 
 #include <functional>
@@ -35,6 +37,7 @@ struct AdminResponse {
   // Content-Security-Policy. The API's answers are for programs: a browser shall do nothing with them.
   std::string content_policy =
       "default-src 'none'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'";
+  bool asks_for_password = false;  // with status 401: a browser asks its user
   std::string body;
   // Instead of `body`: pulled as fast as the client reads. When it fails the connection breaks off, so that
   // half an answer cannot be taken for a whole one.

@@ -2,6 +2,8 @@
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -14,6 +16,7 @@
 #include <thread>
 
 #include "smtp/base/base_error.h"
+#include "smtp/wire/base64.h"
 #include "tests/fakes/capture.h"
 
 namespace holdfast {
@@ -84,15 +87,33 @@ class AdminHttpTest : public testing::Test {
     return talk(fd, request);
   }
   std::string over_tcp(const std::string& request) const {
+    in_addr loopback{};
+    loopback.s_addr = htonl(INADDR_LOOPBACK);
+    return over_tcp_to(loopback, request);
+  }
+  std::string over_tcp_to(in_addr host, const std::string& request) const {
     const auto fields = log_.lines().at(0).fields;
-    const auto colon = fields.find("127.0.0.1:");
+    const auto at = fields.find(".0.0.");  // 127.0.0.1:PORT or 0.0.0.0:PORT
     sockaddr_in address{};
     address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<std::uint16_t>(std::stoi(fields.substr(colon + 10))));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(static_cast<std::uint16_t>(std::stoi(fields.substr(fields.find(':', at) + 1))));
+    address.sin_addr = host;
     const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
     EXPECT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
     return talk(fd, request);
+  }
+  // An address of this machine that is not on loopback.
+  static std::optional<in_addr> address_of_this_machine() {
+    ifaddrs* all = nullptr;
+    if (getifaddrs(&all) != 0) return std::nullopt;
+    std::optional<in_addr> found;
+    for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
+      if (one->ifa_addr == nullptr || one->ifa_addr->sa_family != AF_INET) continue;
+      if ((one->ifa_flags & IFF_LOOPBACK) == 0)
+        found = reinterpret_cast<sockaddr_in*>(one->ifa_addr)->sin_addr;
+    }
+    freeifaddrs(all);
+    return found;
   }
   std::filesystem::path socket_path() const { return folder_ / "admin.sock"; }
 
@@ -136,6 +157,31 @@ TEST_F(AdminHttpTest, LetsLoopbackReadWithoutATokenButNotChange) {
   EXPECT_TRUE(
       over_tcp("POST /v1/reload HTTP/1.1\r\nHost: any.example\r\nAuthorization: Bearer s3cret\r\n" + kEnd)
           .starts_with("HTTP/1.1 200"));
+}
+
+TEST_F(AdminHttpTest, WhoComesFromElsewhereNeedsTheTokenWhateverTheHostSays) {
+  const auto elsewhere = address_of_this_machine();
+  if (!elsewhere) GTEST_SKIP() << "this machine has no address but loopback";
+  ASSERT_TRUE(http_.listen_tcp({"0.0.0.0", 0}, "s3cret"));
+  const auto refused = over_tcp_to(*elsewhere, "GET /v1/queue HTTP/1.1\r\nHost: localhost\r\n" + kEnd);
+  EXPECT_TRUE(refused.starts_with("HTTP/1.1 401")) << refused;
+  EXPECT_NE(refused.find("WWW-Authenticate: Basic"), std::string::npos) << refused;
+  EXPECT_TRUE(over_tcp_to(*elsewhere,
+                          "GET /v1/queue HTTP/1.1\r\nHost: relay\r\nAuthorization: Bearer s3cret\r\n" + kEnd)
+                  .starts_with("HTTP/1.1 200"));
+  EXPECT_TRUE(over_tcp("GET /v1/queue HTTP/1.1\r\nHost: localhost\r\n" + kEnd).starts_with("HTTP/1.1 200"));
+}
+
+TEST_F(AdminHttpTest, TakesTheTokenAsABrowsersPasswordForReadingOnly) {
+  ASSERT_TRUE(http_.listen_tcp({"127.0.0.1", 0}, "s3cret"));
+  const std::string right = "Authorization: Basic " + base64_encode("anybody:s3cret") + "\r\n",
+                    wrong = "Authorization: Basic " + base64_encode("anybody:secret") + "\r\n";
+  EXPECT_TRUE(over_tcp("GET / HTTP/1.1\r\nHost: relay\r\n" + right + kEnd).starts_with("HTTP/1.1 200"));
+  EXPECT_TRUE(over_tcp("GET / HTTP/1.1\r\nHost: relay\r\n" + wrong + kEnd).starts_with("HTTP/1.1 403"));
+  EXPECT_TRUE(
+      over_tcp("POST /v1/reload HTTP/1.1\r\nHost: localhost\r\n" + right + kEnd).starts_with("HTTP/1.1 401"));
+  const auto content = over_tcp("GET /trusted HTTP/1.1\r\nHost: relay\r\n" + right + kEnd);
+  EXPECT_FALSE(content.ends_with("yes")) << content;
 }
 
 TEST_F(AdminHttpTest, RefusesAHostThatIsNotOurs) {
