@@ -1,4 +1,8 @@
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <set>
 
 #include "config/loading.h"
@@ -61,7 +65,13 @@ void check_readable(Loading& loading, const char* section, const char* key,
                     const std::filesystem::path& path) {
   if (path.empty()) return;
   std::error_code code;
-  if (std::filesystem::is_regular_file(path, code)) return;
+  if (std::filesystem::is_regular_file(path, code)) {
+    // Who opens no secrets need not be the relay's user, and is not kept from asking.
+    if (!loading.input.secrets || ::access(path.c_str(), R_OK) == 0) return;
+    return report(loading, section, 0, key,
+                  "the file " + path.string() + " cannot be read by this user: " + std::strerror(errno) +
+                      "; give it to the relay's user or group");
+  }
   const std::string text = "the file " + path.string() + " does not exist or cannot be read";
   if (loading.settings.tls.if_missing == IfMissing::self_signed && std::string_view(section) == "tls")
     return advise(loading, section, key, text + "; a self-signed certificate is used until it does");
@@ -114,6 +124,14 @@ void check_routes(Loading& loading) {
     if (!route.username.empty() && route.tls != RouteTls::verify)
       report(loading, "route", i, "tls",
              "must be \"verify\" with a username: else the password could go to anyone");
+    for (const NextHop& hop : route.via) {
+      if (route.tls != RouteTls::verify || !parse_ip(hop.target.host)) continue;
+      const KeyPlace place{"route", i, "via"};
+      loading.warning(loading.origin_of(place), dotted(place),
+                      hop.target.text() +
+                          " has no name that a certificate could prove: all its mail will wait; name the "
+                          "host, or lower the route's tls");
+    }
   }
 }
 

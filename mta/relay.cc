@@ -245,8 +245,12 @@ asio::awaitable<void> Relay::watch_resolver() {
     validating_ = validating;
     metrics_.set("dnssec_validating", validating ? 1 : 0);
     if (!validating && !told && trust != DnssecTrust::off) {
-      log_.warning("the resolver was not seen to validate DNSSEC: without it, DANE cannot protect anything",
-                   Fields().add("remedy", "use a validating resolver on loopback, or set dns.dnssec"));
+      log_.warning(
+          "the resolver was not seen to validate DNSSEC: without it, DANE cannot protect anything",
+          Fields().add("remedy",
+                       trust == DnssecTrust::automatic
+                           ? "use a validating resolver on loopback, or set dns.dnssec"
+                           : "let the resolver validate; `dig +dnssec . SOA` must show the flag ad"));
     }
     told = !validating;
     const bool awake = co_await sleep_for(clock_, kProbeResolver);

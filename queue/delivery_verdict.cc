@@ -137,7 +137,8 @@ Verdict in_doubt(const Error& error) {
 std::optional<Verdict> verdict_of(const MxSet& mx, bool by_route) {
   using Kind = Verdict::Kind;
   const std::string& domain = mx.domain.text();
-  const std::string why = mx.detail.empty() ? "" : " (" + mx.detail + ")";
+  const std::string missing = "the domain " + domain + " does not exist";
+  const std::string why = mx.detail.empty() || mx.detail == missing ? "" : " (" + mx.detail + ")";
   std::optional<Verdict> v;
   switch (mx.verdict) {
     case MxVerdict::ok: return std::nullopt;
@@ -148,9 +149,7 @@ std::optional<Verdict> verdict_of(const MxSet& mx, bool by_route) {
     case MxVerdict::null_mx:
       v = own_verdict(Kind::permanent, "5.1.10", domain + " accepts no mail (null MX, RFC 7505)");
       break;
-    case MxVerdict::no_domain:
-      v = own_verdict(Kind::permanent, "5.1.2", "the domain " + domain + " does not exist" + why);
-      break;
+    case MxVerdict::no_domain: v = own_verdict(Kind::permanent, "5.1.2", missing + why); break;
     case MxVerdict::no_hosts:
       v = own_verdict(Kind::permanent, "5.4.4", domain + " names no usable mail server" + why);
       break;

@@ -227,7 +227,8 @@ MxPlan decide_mx(const Terms& terms, const MxHost& mx, const MxFacts& facts) {
   apply_floor(terms, plan);
   apply_requiretls(terms, plan);
   if (mx.name.empty() && plan.requirement.level == TlsLevel::authenticated) {
-    refuse(plan, PlanFinding::not_authenticated, "a host without a name cannot be authenticated");
+    refuse(plan, PlanFinding::not_authenticated,
+           "a host without a name cannot be authenticated; name it, or lower the route's tls");
   }
   if (plan.requirement.level == TlsLevel::opportunistic) plan.requirement.cleartext_allowed = true;
   apply_exceptions(terms, plan);

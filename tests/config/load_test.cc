@@ -104,7 +104,7 @@ http = ""
   EXPECT_EQ(s.exceptions[0].until, std::chrono::sys_days(std::chrono::year(2026) / 12 / 1));
   EXPECT_EQ(s.queue.min_free_space.bytes, 1073741824U);
   EXPECT_FALSE(s.admin.http);
-  EXPECT_THAT(dir.lines(loaded.warnings), IsEmpty());
+  EXPECT_THAT(dir.lines(loaded.warnings), ElementsAre(HasSubstr("no name that a certificate could prove")));
 }
 
 struct Mistake {
@@ -346,6 +346,41 @@ TEST(Load, LaterSourcesWinAndArraysGrow) {
   EXPECT_EQ(loaded.origins.at({"delivery", 0, "port"}).line, 6U);
   EXPECT_THAT(dir.lines(loaded.warnings), ElementsAre("environment HOLDFAST_STS__MODE: sts.mode: is off: "
                                                       "mail leaves without regard to MTA-STS policies"));
+}
+
+TEST(Load, WarnsOfARouteWhoseHostCanProveNothing) {
+  const ConfigDirectory dir;
+  const Loaded loaded = dir.load(
+      "hostname = \"relay.example\"\n[[route]]\nrecipients = [\"a.example\"]\nvia = [\"192.0.2.1:25\"]\n"
+      "[[route]]\nrecipients = [\"b.example\"]\nvia = [\"192.0.2.1:25\"]\ntls = \"required\"\n");
+  EXPECT_THAT(
+      dir.lines(loaded.warnings),
+      ElementsAre("holdfast.toml:4:1: route[0].via: 192.0.2.1:25 has no name that a certificate could prove: "
+                  "all its mail will wait; name the host, or lower the route's tls"));
+}
+
+// In a process of its own, as nobody: root may read everything.
+[[noreturn]] void load_as_nobody(const ConfigDirectory& dir) {
+  if (::geteuid() == 0 && ::setuid(65534) != 0) std::_Exit(2);
+  const Loaded loaded = dir.load_again();
+  const std::string wanted =
+      "holdfast.toml:4:1: tls.private_key: the file key.pem cannot be read by this user: Permission denied; "
+      "give it "
+      "to the relay's user or group";
+  const auto lines = dir.lines(loaded.errors);
+  for (const auto& line : lines) std::fputs((line + "\n").c_str(), stderr);
+  std::_Exit(lines == std::vector<std::string>{wanted} ? 0 : 1);
+}
+
+TEST(Load, AKeyThatTheRelaysUserMayNotReadIsAMistake) {
+  const ConfigDirectory dir;
+  std::filesystem::permissions(dir.path(), std::filesystem::perms(0755));
+  const auto cert = dir.write("cert.pem", "-", 0644), key = dir.write("key.pem", "-", 0);
+  dir.write("holdfast.toml",
+            "hostname = \"relay.example\"\n[tls]\ncertificate = \"" + cert.string() + "\"\nprivate_key = \"" +
+                key.string() + "\"\n",
+            0644);
+  EXPECT_EXIT(load_as_nobody(dir), testing::ExitedWithCode(0), "");
 }
 
 TEST(Load, AMistakeInConfDNamesThatFile) {
