@@ -1,4 +1,5 @@
-// tests/bench/smtp_load.cc — submits messages as fast as the server takes them.
+// tests/bench/smtp_load.cc — submits messages as fast as the server takes them, or as many a second as
+// --rate says.
 //
 // --connections at a time, each sends --per-connection messages and is replaced by a new one, until
 // --messages are taken. Commands are pipelined as RFC 2920 allows: MAIL, RCPT and DATA in one write, the
@@ -13,6 +14,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <deque>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -28,10 +30,13 @@ struct Options {
   std::size_t connections = 50, per_connection = 10, size = 2048, recipients = 1;
   std::uint64_t messages = 10000, first_id = 0, destinations = 1;
   double seconds = 300;  // gives up after that
+  double rate = 0;       // messages a second; 0 = as many as the server takes
   bool tls = false;
 };
 
-enum class At { greeting, ehlo, starttls, ehlo_tls, auth, envelope, content, quit };
+enum class At { greeting, ehlo, starttls, ehlo_tls, auth, waiting, envelope, content, quit };
+
+constexpr int kTick = 2;  // milliseconds between looks at the rate
 
 struct Session {
   explicit Session(int fd) : peer(fd) {}
@@ -64,12 +69,14 @@ class Load {
 
   int run() {
     epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
-    const double start = seconds_now();
+    const double start = start_ = seconds_now();
     for (std::size_t i = 0; i < options_.connections; ++i) open();
     std::vector<epoll_event> events(512);
     while (done_ + failed_ < options_.messages && open_ > 0 && seconds_now() - start < options_.seconds) {
-      const int n = ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), 1000);
+      const int n = ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()),
+                                 waiting_.empty() ? 1000 : kTick);
       for (int i = 0; i < n; ++i) serve(*static_cast<Session*>(events[static_cast<std::size_t>(i)].data.ptr));
+      release();
     }
     const double took = seconds_now() - start;
     std::sort(latencies_.begin(), latencies_.end());
@@ -95,7 +102,24 @@ class Load {
     ++open_;
   }
 
+  bool may_start() const {
+    return options_.rate <= 0 || static_cast<double>(started_) < (seconds_now() - start_) * options_.rate;
+  }
+  void release() {
+    while (!waiting_.empty() && may_start()) {
+      Session& s = *waiting_.front();
+      waiting_.pop_front();
+      next(s);
+      if (!s.peer.flush()) {
+        close(s);
+      } else {
+        watch(epoll_, s.peer, &s, false);
+      }
+    }
+  }
+
   void close(Session& s) {
+    std::erase(waiting_, &s);
     delete &s;
     --open_;
     open();
@@ -159,6 +183,7 @@ class Load {
           ++done_;
         }
         return next(s);
+      case At::waiting:  // 421, it may be
       case At::quit: return false;
     }
     return false;
@@ -178,6 +203,11 @@ class Load {
     if (s.sent == options_.per_connection || started_ >= options_.messages) {
       s.peer.say("QUIT\r\n");
       s.at = At::quit;
+      return true;
+    }
+    if (!may_start()) {
+      s.at = At::waiting;
+      waiting_.push_back(&s);
       return true;
     }
     s.began = seconds_now();
@@ -212,6 +242,8 @@ class Load {
   Options options_;
   SSL_CTX* tls_ = nullptr;
   int epoll_ = -1;
+  double start_ = 0;
+  std::deque<Session*> waiting_;  // for the rate
   std::size_t open_ = 0;
   std::uint64_t started_ = 0, done_ = 0, failed_ = 0, id_ = 0;
   std::unordered_map<Session*, std::uint64_t> ids_;
@@ -232,7 +264,7 @@ Options parse(int argc, char** argv) {
           "[--connections N] "
           "[--per-connection N] [--size OCTETS] [--recipients N] [--recipient A@%d.D] [--destinations N] "
           "[--sender A] "
-          "[--first-id N] [--seconds N]");
+          "[--first-id N] [--seconds N] [--rate N]");
     }
     const std::string value = argv[++i];
     if (key == "--address")
@@ -261,6 +293,8 @@ Options parse(int argc, char** argv) {
       o.first_id = std::stoull(value);
     else if (key == "--seconds")
       o.seconds = std::stod(value);
+    else if (key == "--rate")
+      o.rate = std::stod(value);
     else
       die("smtp_load: unknown option " + key);
   }
