@@ -3,6 +3,7 @@
 // that reads line ends in another way; they are refused on the way in and on the way out.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string_view>
 
@@ -25,7 +26,10 @@ class ContentCheck {
   bool at_line_start() const { return at_line_start_; }
 
  private:
-  void feed_run(const char* begin, const char* end);
+  bool feed_block(const char* block);
+  void feed_octets(std::string_view octets);
+  void end_line(std::size_t rest);
+  void end_inner_lines(std::uint64_t lf, std::size_t begin);
   void note(WireError error) {
     if (!violation_) violation_ = error;
   }

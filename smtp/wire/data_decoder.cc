@@ -1,16 +1,28 @@
 #include "smtp/wire/data_decoder.h"
 
+#include "smtp/wire/octet_block.h"
+
 namespace holdfast {
+
+// Appends all up to a line end that a dot follows, or up to the end of `in`, and returns how much that was.
+std::size_t DataDecoder::take_text(std::string_view in, std::string& out) {
+  std::size_t lf = find_pair(in, '\n', '.');
+  while (lf != std::string_view::npos && (lf == 0 || in[lf - 1] != '\r')) {
+    lf = find_pair(in, '\n', '.', lf + 1);  // a bare LF begins no line
+  }
+  const std::string_view text = lf == std::string_view::npos ? in : in.substr(0, lf + 1);
+  out += text;
+  state_ = text.ends_with("\r\n") ? State::line_start : text.ends_with('\r') ? State::text_cr : State::text;
+  return text.size();
+}
 
 std::size_t DataDecoder::decode(std::string_view in, std::string& out) {
   const std::size_t out_before = out.size();
   std::size_t at = 0;
   while (at < in.size() && state_ != State::finished) {
-    if (state_ == State::text) {  // the fast path: all up to the next CR at once
-      const std::size_t cr = std::min(in.find('\r', at), in.size());
-      out.append(in.substr(at, cr - at));
-      at = cr;
-      if (at == in.size()) break;
+    if (state_ == State::text) {
+      at += take_text(in.substr(at), out);
+      continue;
     }
     const char c = in[at++];
     switch (state_) {
@@ -39,15 +51,11 @@ std::size_t DataDecoder::decode(std::string_view in, std::string& out) {
         out += c;
         state_ = c == '\r' ? State::text_cr : State::text;
         break;
-      case State::text:
       case State::text_cr:
         out += c;
-        if (c == '\r') {
-          state_ = State::text_cr;
-        } else {
-          state_ = state_ == State::text_cr && c == '\n' ? State::line_start : State::text;
-        }
+        state_ = c == '\n' ? State::line_start : c == '\r' ? State::text_cr : State::text;
         break;
+      case State::text:
       case State::finished: break;
     }
   }

@@ -25,6 +25,8 @@ class DataDecoder {
  private:
   enum class State { line_start, dot, dot_cr, text, text_cr, finished };
 
+  std::size_t take_text(std::string_view in, std::string& out);
+
   State state_ = State::line_start;
   ContentCheck check_;
 };

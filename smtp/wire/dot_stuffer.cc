@@ -1,20 +1,21 @@
 #include "smtp/wire/dot_stuffer.h"
 
+#include "smtp/wire/octet_block.h"
+
 namespace holdfast {
 
 Result<void> DotStuffer::stuff(std::string_view chunk, std::string& out) {
-  bool line_start = check_.at_line_start();
+  const bool line_start = check_.at_line_start();
   check_.feed(chunk);
   if (check_.violation()) return Error(*check_.violation(), "content to be sent");
+  if (line_start && chunk.starts_with('.')) out += '.';
   // Only CRLF holds an LF now, so an LF is a line's end.
-  while (!chunk.empty()) {
-    if (line_start && chunk.front() == '.') out += '.';
-    const std::size_t end = chunk.find('\n');
-    line_start = end != std::string_view::npos;
-    const std::size_t count = line_start ? end + 1 : chunk.size();
-    out.append(chunk.substr(0, count));
-    chunk.remove_prefix(count);
+  for (std::size_t lf; (lf = find_pair(chunk, '\n', '.')) != std::string_view::npos;) {
+    out += chunk.substr(0, lf + 1);
+    out += '.';
+    chunk.remove_prefix(lf + 1);
   }
+  out += chunk;
   return {};
 }
 

@@ -8,6 +8,7 @@
 #include "smtp/wire/dot_stuffer.h"
 #include "smtp/wire/line_buffer.h"
 #include "smtp/wire/reply.h"
+#include "smtp/wire/utf8.h"
 
 namespace holdfast {
 namespace {
@@ -81,6 +82,13 @@ void check_content(benchmark::State& state) {
   count_octets(state, text.size());
 }
 BENCHMARK(check_content)->Arg(2048)->Arg(65536);
+
+void look_for_eight_bits(benchmark::State& state) {
+  const std::string text = text_of(state.range(0));
+  for (auto _ : state) benchmark::DoNotOptimize(is_ascii(text));
+  count_octets(state, text.size());
+}
+BENCHMARK(look_for_eight_bits)->Arg(2048)->Arg(65536);
 
 void decode_data(benchmark::State& state) {
   const std::string text = text_of(state.range(0)) + ".\r\n";

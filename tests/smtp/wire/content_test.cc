@@ -90,6 +90,36 @@ TEST(DataDecoder, DecodesTheSameForEverySplit) {
   });
 }
 
+// Content is looked through by blocks: what stands at the edge of one, or fills several, must not be seen
+// otherwise than octet by octet.
+TEST(DataDecoder, DecodesTheSameWhereverTheOctetsStandInALongText) {
+  each_string(5, [](const std::string& odd) {
+    for (const std::size_t before : {0U, 1U, 30U, 59U, 60U, 61U, 62U, 63U, 64U, 65U, 126U, 127U, 128U}) {
+      for (const std::size_t behind : {0U, 3U, 70U}) {
+        const std::string stream = std::string(before, 'b') + odd + std::string(behind, '.');
+        ASSERT_EQ(decode(stream, stream.size() + 1), decode(stream, 1)) << testing::PrintToString(stream);
+      }
+    }
+  });
+}
+
+TEST(ContentCheck, SeesTheSameWhereverTheOctetsStandInALongText) {
+  each_string(5, [](const std::string& odd) {
+    for (const std::size_t before : {0U, 1U, 30U, 59U, 60U, 61U, 62U, 63U, 64U, 65U, 126U, 127U, 128U}) {
+      const std::string text = "\r\n" + std::string(before, 'b') + odd + std::string(70, 'a') + odd;
+      ContentCheck whole, single;
+      whole.feed(text);
+      for (const char c : text) single.feed(std::string_view(&c, 1));
+      whole.finish();
+      single.finish();
+      ASSERT_EQ(whole.violation() == std::nullopt, is_clean(text)) << testing::PrintToString(text);
+      ASSERT_EQ(whole.violation(), single.violation()) << testing::PrintToString(text);
+      ASSERT_EQ(whole.longest_line(), single.longest_line()) << testing::PrintToString(text);
+      ASSERT_EQ(whole.at_line_start(), single.at_line_start()) << testing::PrintToString(text);
+    }
+  });
+}
+
 // What we send holds exactly one CRLF.CRLF, at its end, and says to any peer what the content was.
 TEST(DotStuffer, RoundTripsCleanContentAndRefusesTheRest) {
   std::size_t sent = 0;
@@ -129,6 +159,16 @@ TEST(DotStuffer, SendsTheSameForEverySplit) {
       ASSERT_TRUE(!sound || wire == whole) << testing::PrintToString(content) << " by " << chunk;
     }
   });
+}
+
+TEST(ContentCheck, MeasuresLinesThatEndWithinOneBlockAndLinesOfManyBlocks) {
+  for (std::size_t length = 0; length < 300; ++length) {
+    ContentCheck check;
+    check.feed("\r\n\r\n" + std::string(length, 'x') + "\r\n" + std::string(length / 2, 'y') + "\r\n\r\n" +
+               std::string(length / 3, 'z') + "\r\n");
+    EXPECT_EQ(check.longest_line(), length);
+    EXPECT_TRUE(check.at_line_start());
+  }
 }
 
 TEST(ContentCheck, MeasuresTheLongestLine) {

@@ -54,5 +54,16 @@ TEST(Utf8, RefusesMalformedCharacters) {
   EXPECT_TRUE(is_utf8("a\xC3\xBC\xE2\x82\xAC\xF0\x9F\x90\x9F"));
 }
 
+TEST(Utf8, FindsAnOctetThatIsNotAsciiWhereverItStands) {
+  for (std::size_t size = 0; size < 40; ++size) {
+    EXPECT_TRUE(is_ascii(std::string(size, '\x7f')));
+    for (std::size_t at = 0; at < size; ++at) {
+      std::string text(size, 'a');
+      text[at] = '\x80';
+      EXPECT_FALSE(is_ascii(text)) << size << ' ' << at;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace holdfast
