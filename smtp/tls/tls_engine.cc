@@ -14,7 +14,10 @@ namespace {
 constexpr std::size_t kIdleInput =
     4 * 1024;  // what a waiting connection keeps: a small message in one record
 constexpr std::size_t kBusyInput = 17 * 1024;  // a whole TLS record
+constexpr std::size_t kBulkInput = 66 * 1024;  // four of them, for one call to the system
 constexpr std::size_t kKeptOutput = 4 * 1024;
+constexpr std::size_t kRecord = 16 * 1024;
+constexpr std::size_t kRecordOverhead = 64;  // header, tag, padding, nonce; somewhat more than any has
 
 TlsFailure alert_failure(int alert) {
   TlsFailure failure;
@@ -124,11 +127,23 @@ TlsEngine::Step TlsEngine::handshake() {
 }
 
 TlsEngine::Step TlsEngine::read(std::span<char> buffer, std::size_t& count) {
-  ERR_clear_error();
-  return outcome(SSL_read_ex(ssl(), buffer.data(), buffer.size(), &count));
+  count = 0;
+  if (behind_) return *std::exchange(behind_, std::nullopt);
+  do {
+    ERR_clear_error();
+    std::size_t more = 0;
+    const Step step = outcome(SSL_read_ex(ssl(), buffer.data() + count, buffer.size() - count, &more));
+    if (step != Step::done && count == 0) return step;
+    if (step == Step::closed || step == Step::failed) behind_ = step;
+    if (step != Step::done) break;
+    count += more;
+  } while (count < buffer.size() && input_begin_ != input_end_);
+  return Step::done;
 }
 
 TlsEngine::Step TlsEngine::write(std::string_view data) {
+  const std::size_t records = data.size() / kRecord + 1;
+  if (data.size() > kKeptOutput) output_.reserve(output_.size() + data.size() + records * kRecordOverhead);
   while (!data.empty()) {
     ERR_clear_error();
     std::size_t written = 0;
@@ -149,20 +164,23 @@ void TlsEngine::close_notify() {
   ERR_clear_error();
 }
 
-void TlsEngine::sent() {
-  output_.clear();
+void TlsEngine::shrink() {
   if (output_.capacity() > kKeptOutput) std::string().swap(output_);
 }
 
-std::span<char> TlsEngine::input_space() {
+std::size_t TlsEngine::next_input_size(std::size_t wanted) const {
+  // A read that filled the buffer announces more.
+  const bool full = input_end_ == input_size_;
+  if (wanted > kBusyInput || (full && input_size_ >= kBusyInput)) return kBulkInput;
+  return wanted > kIdleInput || full ? kBusyInput : kIdleInput;
+}
+
+std::span<char> TlsEngine::input_space(std::size_t wanted) {
   if (input_begin_ == input_end_) {
-    // A read that filled the buffer announces more; a short one, that the peer paused.
-    const std::size_t wanted = input_end_ == input_size_ ? kBusyInput
-                               : input_end_ < kIdleInput ? kIdleInput
-                                                         : input_size_;
-    if (wanted != input_size_) {
-      input_ = std::make_unique_for_overwrite<char[]>(wanted);
-      input_size_ = wanted;
+    const std::size_t size = next_input_size(wanted);
+    if (size != input_size_) {
+      input_ = std::make_unique_for_overwrite<char[]>(size);
+      input_size_ = size;
     }
     input_begin_ = input_end_ = 0;
   }

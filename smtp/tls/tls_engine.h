@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,7 +33,7 @@ class TlsEngine {
   TlsEngine& operator=(const TlsEngine&) = delete;
 
   Step handshake();
-  // done: `count` octets are in `buffer`. closed: the peer's close_notify came.
+  // done: `count` octets are in `buffer`, of as many records as came. closed: the peer's close_notify came.
   Step read(std::span<char> buffer, std::size_t& count);
   // Encrypts all of `data` into output(); never wants input.
   Step write(std::string_view data);
@@ -41,11 +42,14 @@ class TlsEngine {
   // Why a step failed. Alerts are named.
   const TlsFailure& failure() const { return failure_; }
 
-  // Ciphertext to be sent; the owner calls sent() once it is on its way.
+  // Ciphertext to be sent; the owner calls sent() once it is on its way, and shrink() when no more follows.
   std::string_view output() const { return output_; }
-  void sent();
+  void sent() { output_.clear(); }
+  void shrink();
 
-  std::span<char> input_space();
+  // Where to read from the network, for an owner that wants about `wanted` octets: large while much comes,
+  // small while a connection waits for a command.
+  std::span<char> input_space(std::size_t wanted);
   void input_filled(std::size_t count);
 
   SSL* ssl() const { return ssl_.get(); }
@@ -53,11 +57,13 @@ class TlsEngine {
  private:
   friend struct EngineBio;
   Step outcome(int result);
+  std::size_t next_input_size(std::size_t wanted) const;
 
   std::string output_;
   std::unique_ptr<char[]> input_;
   std::size_t input_size_;
   std::size_t input_begin_ = 0, input_end_ = 0;
+  std::optional<Step> behind_;  // what came behind the octets that the last read gave
   TlsFailure failure_;
   SslHandle ssl_;
 };

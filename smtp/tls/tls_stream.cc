@@ -42,7 +42,7 @@ class OpensslStream final : public TlsStream {
       }
       auto sent = co_await flush();
       if (!sent) co_return failure_of(sent.error());
-      auto filled = co_await fill();
+      auto filled = co_await fill(0);
       if (!filled) co_return failure_of(filled.error());
     }
     if (requirement_) {
@@ -69,7 +69,7 @@ class OpensslStream final : public TlsStream {
       if (step == TlsEngine::Step::closed) co_return end(BaseError::closed);
       if (step == TlsEngine::Step::failed) co_return end(engine_error());
       if (!sent) co_return end(sent.error());
-      auto filled = co_await fill();
+      auto filled = co_await fill(buffer.size());
       // A cancelled read took nothing: the stream can still say 421.
       if (!filled && filled.error().is(BaseError::cancelled)) co_return filled.error();
       if (!filled) co_return end(filled.error());
@@ -85,6 +85,7 @@ class OpensslStream final : public TlsStream {
       auto sent = co_await flush();
       if (!sent) co_return end(sent.error());
     }
+    engine_.shrink();
     co_return Result<void>();
   }
 
@@ -118,8 +119,8 @@ class OpensslStream final : public TlsStream {
   }
 
   // An end of the connection here is not the end of the TLS conversation: truncation.
-  asio::awaitable<Result<void>> fill() {
-    auto count = co_await next_->read_some(engine_.input_space());
+  asio::awaitable<Result<void>> fill(std::size_t wanted) {
+    auto count = co_await next_->read_some(engine_.input_space(wanted));
     if (!count) {
       if (!count.error().is(BaseError::closed)) co_return count.error();
       co_return Error(TlsError::connection_lost, "the peer went away without a TLS close");

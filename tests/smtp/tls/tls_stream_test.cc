@@ -71,6 +71,11 @@ asio::awaitable<std::string> read_all(Stream& stream, std::size_t wanted) {
   co_return got;
 }
 
+asio::awaitable<Result<std::size_t>> wait_for_command(Stream& stream) {
+  std::array<char, 4096> buffer;
+  co_return co_await stream.read_some(buffer);
+}
+
 class TlsStreams : public testing::TestWithParam<int> {
  protected:
   ServerContext server() {
@@ -81,6 +86,13 @@ class TlsStreams : public testing::TestWithParam<int> {
   TlsWorld::Wrap tapped(Tap& tap) {
     return
         [&tap](std::unique_ptr<Stream> next) { return std::make_unique<TappedStream>(std::move(next), tap); };
+  }
+  // `wire`: the stream below TLS, to be written behind its back. Valid as long as the stream above it.
+  TlsWorld::Wrap shared(Stream*& wire) {
+    return [&wire](std::unique_ptr<Stream> next) {
+      wire = next.get();
+      return next;
+    };
   }
   Meeting meet(TlsWorld::Wrap client = {}, TlsWorld::Wrap serving = {}) {
     auto meeting = world.meet(verified_by_pkix(kHost), server(), client, serving);
@@ -189,29 +201,43 @@ TEST_P(TlsStreams, RefuseToWriteAfterGoodbye) {
 }
 
 TEST_P(TlsStreams, RefuseCleartextAmongTheRecords) {
-  auto pair = make_stream_pair(world.context.get_executor(), world.clock);
-  auto* wire = pair.server.get();
-  // A server whose stream we keep a hand on.
-  struct Shared final : Stream {
-    explicit Shared(Stream& to) : next(to) {}
-    asio::awaitable<Result<std::size_t>> read_some(std::span<char> b) override { return next.read_some(b); }
-    asio::awaitable<Result<void>> write(std::string_view d) override { return next.write(d); }
-    void set_deadline(SteadyTime at) override { next.set_deadline(at); }
-    void close() override { next.close(); }
-    Peer local() const override { return next.local(); }
-    Peer remote() const override { return next.remote(); }
-    Stream& next;
-  };
-  auto accepted = detail::start(world.context, tls_accept(std::make_unique<Shared>(*wire), server()));
-  TlsClientOptions options;
-  options.requirement = verified_by_pkix(kHost);
-  auto client = run(world.context, world.clock, tls_connect(std::move(pair.client), world.contexts, options));
-  settle(world.context);
-  ASSERT_NE(client.stream, nullptr);
+  Stream* wire = nullptr;
+  auto meeting = meet({}, shared(wire));
   ASSERT_TRUE(run(world.context, world.clock, wire->write("250 2.0.0 Ok: queued\r\n")));
-  const auto result = read(*client.stream);
+  const auto result = read(*meeting.client.stream);
   EXPECT_TRUE(result.error().is(TlsError::protocol) || result.error().is(TlsError::version_too_low))
       << result.error().text();
+}
+
+// What came before the end, or before what breaks the connection, is given out first; then the end is told
+// as often as somebody asks.
+TEST_P(TlsStreams, GiveOutWhatCameBeforeABrokenRecord) {
+  Stream* wire = nullptr;
+  auto meeting = meet({}, shared(wire));
+  ASSERT_TRUE(run(world.context, world.clock, meeting.server.stream->write("250 ok\r\n")));
+  ASSERT_TRUE(run(world.context, world.clock, wire->write("250 2.0.0 Ok: queued\r\n")));
+  EXPECT_EQ(*read(*meeting.client.stream), 8u);
+  const auto result = read(*meeting.client.stream);
+  EXPECT_TRUE(result.error().is(TlsError::protocol) || result.error().is(TlsError::version_too_low))
+      << result.error().text();
+  EXPECT_NE(result.error().detail, "unknown cause");
+  EXPECT_EQ(read(*meeting.client.stream).error().text(), result.error().text());
+}
+
+TEST_P(TlsStreams, GiveOutWhatCameBeforeTheEnd) {
+  auto meeting = meet();
+  ASSERT_TRUE(run(world.context, world.clock, meeting.server.stream->write("221 bye\r\n")));
+  run(world.context, world.clock, meeting.server.stream->say_goodbye());
+  EXPECT_EQ(*read(*meeting.client.stream), 9u);
+  EXPECT_TRUE(read(*meeting.client.stream).error().is(BaseError::closed));
+}
+
+TEST_P(TlsStreams, ReadSeveralRecordsAtOnce) {
+  auto meeting = meet();
+  const std::string several_records(60'000, 'x');
+  ASSERT_TRUE(run(world.context, world.clock, meeting.client.stream->write(several_records)));
+  std::string buffer(64 * 1024, '\0');
+  EXPECT_EQ(*run(world.context, world.clock, meeting.server.stream->read_some(buffer)), 60'000u);
 }
 
 TEST_P(TlsStreams, FailCleanlyWhereverTheHandshakeIsCut) {
@@ -257,6 +283,10 @@ TEST_P(TlsStreams, CostLittleWhileIdle) {
       ASSERT_TRUE(run(world.context, world.clock, meeting.client.stream->write(std::string(4'000, 'x'))));
       run(world.context, world.clock, read_all(*meeting.server.stream, 4'000));
     }
+    // Content was read into a large buffer; now the server waits for a command.
+    auto waiting =
+        with_timeout(world.clock, std::chrono::seconds(1), wait_for_command(*meeting.server.stream));
+    EXPECT_FALSE(run(world.context, world.clock, std::move(waiting)));
     open.push_back(std::move(meeting));
   };
   for (int i = 0; i < 10; ++i) meet_and_talk();
