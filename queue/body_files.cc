@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -48,15 +49,28 @@ Result<void> BodyFile::sync() {
   return sync_directory(path_.parent_path());
 }
 
+Result<std::size_t> BodyFile::read(std::span<char> into) {
+  while (true) {
+    const ssize_t got = ::read(descriptor_, into.data(), into.size());
+    if (got >= 0) return static_cast<std::size_t>(got);
+    if (errno != EINTR) return error_from_errno("reading", path_);
+  }
+}
+
 Result<std::string> BodyFile::read(std::size_t size) {
   std::string octets(size, '\0');
-  while (true) {
-    const ssize_t got = ::read(descriptor_, octets.data(), octets.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return error_from_errno("reading", path_);
-    octets.resize(static_cast<std::size_t>(got));
-    return octets;
-  }
+  auto got = read(std::span<char>(octets));
+  if (!got) return got.error();
+  octets.resize(*got);
+  return octets;
+}
+
+std::optional<Result<std::size_t>> BodyFile::read_cached(std::span<char> into) {
+  const iovec where{into.data(), into.size()};
+  const ssize_t got = ::preadv2(descriptor_, &where, 1, -1, RWF_NOWAIT);
+  if (got >= 0) return static_cast<std::size_t>(got);
+  // A file system may know no such reads; what else is wrong shows at the read that waits.
+  return std::nullopt;
 }
 
 BodyFiles::BodyFiles(fs::path directory) : directory_(std::move(directory)), random_(make_system_random()) {}

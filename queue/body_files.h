@@ -10,6 +10,8 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -18,7 +20,7 @@
 
 namespace holdfast {
 
-// An open file. Every call blocks.
+// An open file. Every call blocks, but for read_cached().
 class BodyFile {
  public:
   BodyFile(int descriptor, std::filesystem::path path) : descriptor_(descriptor), path_(std::move(path)) {}
@@ -28,8 +30,11 @@ class BodyFile {
 
   Result<void> write(std::string_view octets);  // StoreError::full, io
   Result<void> sync();                          // the file, then its directory
-  // Up to `size` octets from where the last read ended; empty at the end.
+  // Up to so many octets from where the last read ended, and how many they were; 0 at the end.
+  Result<std::size_t> read(std::span<char> into);
   Result<std::string> read(std::size_t size);
+  // The same of what the system has in memory; nullopt when the disk would have to be waited for.
+  std::optional<Result<std::size_t>> read_cached(std::span<char> into);
 
  private:
   int descriptor_;

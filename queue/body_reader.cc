@@ -5,7 +5,7 @@
 namespace holdfast {
 namespace {
 
-constexpr std::size_t kReadSize = std::size_t{256} << 10;
+constexpr std::size_t kReadSize = std::size_t{128} << 10;
 
 class MemoryBody final : public StoredBody {
  public:
@@ -46,7 +46,7 @@ class FileBody final : public StoredBody {
     if (stage_ == Stage::body) {
       auto more = co_await read();
       if (!more) co_return more.error();
-      if (!chunk_.empty()) co_return std::string_view(chunk_);
+      if (*more > 0) co_return std::string_view(buffer_.get(), *more);
       stage_ = Stage::suffix;
     }
     if (stage_ == Stage::suffix) {
@@ -62,23 +62,27 @@ class FileBody final : public StoredBody {
   enum class Stage { prefix, body, suffix, end };
 
   // The last octets are given out only once the checksum is known to be right.
-  asio::awaitable<Result<void>> read() {
-    chunk_.clear();
-    if (read_ == info_.length) co_return Result<void>();
-    std::function<Result<std::string>()> job = [this] { return file_->read(kReadSize); };
-    auto octets = co_await threads_.call<Result<std::string>>(std::move(job));
-    if (!octets) co_return octets.error();
-    read_ += octets->size();
-    sum_ = checksum(*octets, sum_);
-    const bool short_file = octets->empty();
+  asio::awaitable<Result<std::size_t>> read() {
+    if (read_ == info_.length) co_return std::size_t{0};
+    if (!buffer_) buffer_ = std::make_unique_for_overwrite<char[]>(kReadSize);
+    const std::span<char> space(buffer_.get(), kReadSize);
+    // A fresh body is still in the system's memory, and needs no other thread.
+    auto got = file_->read_cached(space);
+    if (!got) {
+      std::function<Result<std::size_t>()> job = [this, space] { return file_->read(space); };
+      got = co_await threads_.call<Result<std::size_t>>(std::move(job));
+    }
+    if (!*got) co_return got->error();
+    const std::size_t count = **got;
+    read_ += count;
+    sum_ = checksum(std::string_view(buffer_.get(), count), sum_);
     const bool wrong = read_ > info_.length || (read_ == info_.length && sum_ != info_.sum);
-    if (short_file || wrong) {
+    if (count == 0 || wrong) {
       const std::string detail = "body file " + info_.name + (wrong ? ": wrong checksum" : ": too short");
       on_damage_(detail);
       co_return Error(StoreError::damaged, detail);
     }
-    chunk_ = std::move(*octets);
-    co_return Result<void>();
+    co_return count;
   }
 
   std::string prefix_;
@@ -88,7 +92,7 @@ class FileBody final : public StoredBody {
   JobThreads& threads_;
   std::function<void(std::string)> on_damage_;
   Stage stage_ = Stage::prefix;
-  std::string chunk_;
+  std::unique_ptr<char[]> buffer_;
   std::uint64_t read_ = 0;
   std::uint32_t sum_ = 0;
 };

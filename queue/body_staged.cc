@@ -51,6 +51,7 @@ asio::awaitable<Result<void>> FileStagedBody::flush(bool last) {
   };
   auto result = co_await stage_->threads.call<Result<void>>(std::move(job));
   buffer_.clear();
+  if (!last) buffer_.reserve(kWriteSize + kWriteSize / 2);  // the last chunk may go beyond
   account(0);
   co_return result;
 }

@@ -6,6 +6,9 @@
 namespace holdfast {
 namespace {
 
+// Room in front of a chunk for "BDAT", its size of up to 20 digits, "LAST" and CRLF.
+constexpr std::size_t kBdatRoom = 32;
+
 std::string content_note(std::uint64_t octets) { return "(content, " + std::to_string(octets) + " octets)"; }
 
 }  // namespace
@@ -70,7 +73,9 @@ asio::awaitable<Result<void>> Transaction::send_data() {
 asio::awaitable<Result<void>> Transaction::send_bdat() {
   ContentCheck check;
   check.feed(message_.prefix);
-  std::string block = message_.prefix;
+  std::string block(kBdatRoom, ' ');
+  block.reserve(kBdatRoom + std::min<std::uint64_t>(message_.size + message_.prefix.size(), 2 * kBdatChunk));
+  block += message_.prefix;
   bool waiting = false;  // for the reply to a chunk
   while (true) {
     auto chunk = co_await body_.next();
@@ -80,7 +85,7 @@ asio::awaitable<Result<void>> Transaction::send_bdat() {
     if (last) check.finish();
     if (check.violation()) co_return Error(*check.violation(), "content to be sent");
     block += *chunk;
-    if (!last && block.size() < kBdatChunk) continue;
+    if (!last && block.size() - kBdatRoom < kBdatChunk) continue;
     if (last && !check.at_line_start()) block += "\r\n";
 
     // One chunk may be under way while its forerunner's reply is read; the last one goes only when all before
@@ -92,16 +97,17 @@ asio::awaitable<Result<void>> Transaction::send_bdat() {
       if (!*taken) co_return Result<void>();
       waiting = false;
     }
-    const std::string command = "BDAT " + std::to_string(block.size()) + (last ? " LAST" : "");
+    const std::string command = "BDAT " + std::to_string(block.size() - kBdatRoom) + (last ? " LAST" : "");
     talk_.transcript().sent(command);
-    block.insert(0, command + "\r\n");
+    const std::size_t begin = kBdatRoom - command.size() - 2;
+    block.replace(begin, command.size() + 2, command + "\r\n");
     talk_.limit(timeouts_.data_block);
     if (talk_.unread()) co_return Error(ClientError::out_of_turn, "a reply came before its chunk");
     if (last) result_.in_doubt = true;
-    auto sent = co_await talk_.send(block);
+    auto sent = co_await talk_.send(std::string_view(block).substr(begin));
     if (!sent) co_return sent.error();
     if (last) co_return co_await hear_final_reply();
-    block.clear();
+    block.resize(kBdatRoom);
     if (waiting) {
       auto taken = co_await hear_chunk_reply();
       if (!taken) co_return taken.error();

@@ -15,7 +15,7 @@ namespace holdfast {
 
 inline constexpr std::size_t kMaxFlight = 16 * 1024;     // octets of commands that wait for their replies
 inline constexpr std::size_t kContentBlock = 64 * 1024;  // DATA goes out in writes of about this size
-inline constexpr std::size_t kBdatChunk = 128 * 1024;
+inline constexpr std::size_t kBdatChunk = 256 * 1024;
 // Content up to this size may go with the envelope: what is sent in vain to a peer that refuses is bounded.
 inline constexpr std::size_t kMostAtOnce = 64 * 1024;
 

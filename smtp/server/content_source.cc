@@ -7,7 +7,7 @@
 namespace holdfast {
 namespace {
 
-constexpr std::size_t kReadSize = 32 * 1024;
+constexpr std::size_t kReadSize = 64 * 1024;
 // Most messages are small; a read that fills this much is followed by larger ones.
 constexpr std::size_t kFirstReadSize = 4 * 1024;
 // A start for everyone, before the average has to hold.

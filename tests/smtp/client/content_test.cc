@@ -195,14 +195,14 @@ struct Large {
     EXPECT_TRUE(run(session->open()));
     result = run(session->send(message(), *std::make_unique<ManyChunks>()));
   }
-  // 500 kB in parts of 10.
+  // 1 MB in parts of 20.
   struct ManyChunks final : BodySource {
     asio::awaitable<Result<std::string_view>> next() override {
       if (left == 0) co_return std::string_view();
       --left;
       co_return std::string_view(part);
     }
-    std::string part = lines(10'000);
+    std::string part = lines(20'000);
     int left = 50;
   };
   FakeClock clock;
@@ -219,7 +219,7 @@ TEST(Content, GoesInChunksWhenItIsLarge) {
     const auto& said = large.server->written();
     std::size_t chunks = 0;
     std::string expected;
-    for (int i = 0; i < 50; ++i) expected += lines(10'000);
+    for (int i = 0; i < 50; ++i) expected += lines(20'000);
     EXPECT_EQ(joined_chunks(std::string_view(said).substr(said.find("BDAT")), chunks), expected);
     EXPECT_EQ(chunks, 4u);
   }
