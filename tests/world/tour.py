@@ -50,6 +50,20 @@ class Trouble(Exception):
     """Something did not go as it must; the text says what."""
 
 
+@contextlib.contextmanager
+def progress(what, total, width=24):
+    """Yields what draws a bar on standard error; nothing where that is no terminal."""
+    def show(done):
+        if sys.stderr.isatty():
+            print(f"\r[{'#' * (done * width // total):-<{width}}] {done} of {total} {what}\033[K", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield show
+    finally:
+        if sys.stderr.isatty():
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
 class Program:
     """A child process whose standard output comes as JSON lines."""
 
@@ -117,10 +131,12 @@ class Relay(Program):
     def wait_for_ends(self, recipients):
         """The first log line that says what became of each recipient."""
         ends, deadline = {}, time.monotonic() + PATIENCE
-        while len(ends) < len(recipients):
-            line = self.next_line(deadline)
-            if line.get("event") in ENDS and line.get("to") in recipients:
-                ends.setdefault(line["to"], line)
+        with progress("messages", len(recipients)) as show:
+            while len(ends) < len(recipients):
+                show(len(ends))
+                line = self.next_line(deadline)
+                if line.get("event") in ENDS and line.get("to") in recipients:
+                    ends.setdefault(line["to"], line)
         return ends
 
     def ask(self, *arguments):
