@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "smtp/base/base_error.h"
+#include "smtp/base/directory.h"
 
 namespace holdfast {
 
@@ -30,9 +31,8 @@ void harden_process() {
 }
 
 Result<void> prepare_data_dir(const std::filesystem::path& data_dir, std::string& warning) {
-  std::error_code error;
-  std::filesystem::create_directories(data_dir, error);
-  if (error) return Error(BaseError::io, "data_dir: making " + data_dir.string() + ": " + error.message());
+  if (const auto made = make_directories(data_dir); !made)
+    return Error(BaseError::io, "data_dir: " + made.error().detail);
   if (::access(data_dir.c_str(), R_OK | W_OK | X_OK) != 0) {
     return Error(BaseError::not_permitted, "data_dir: " + data_dir.string() + ": " + std::strerror(errno) +
                                                " (the relay runs as user " + std::to_string(::geteuid()) +

@@ -18,6 +18,7 @@
 #include "queue/sqlite_reader.h"
 #include "queue/sqlite_schema.h"
 #include "queue/sqlite_thread.h"
+#include "smtp/base/directory.h"
 
 namespace holdfast {
 namespace {
@@ -121,12 +122,11 @@ class SqliteStoreImpl final : public SqliteStore {
 };
 
 Result<void> SqliteStoreImpl::make_directory() {
-  namespace fs = std::filesystem;
+  const auto made = make_directories(options_.data_dir);
+  if (!made) return Error(StoreError::io, made.error().detail);
+  if (!*made) return {};
   std::error_code code;
-  if (fs::is_directory(options_.data_dir, code)) return {};
-  if (fs::create_directories(options_.data_dir, code); code)
-    return Error(StoreError::io, options_.data_dir.string() + ": " + code.message());
-  fs::permissions(options_.data_dir, fs::perms::owner_all, code);
+  std::filesystem::permissions(options_.data_dir, std::filesystem::perms::owner_all, code);
   if (code) return Error(StoreError::io, options_.data_dir.string() + ": " + code.message());
   return {};
 }
