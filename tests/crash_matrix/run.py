@@ -1,13 +1,15 @@
 #!/usr/bin/python3
 """The crash matrix: the store is killed, or given an error, at every one of its system calls, and then judged.
 
-  tests/crash_matrix/run.py [--every N] [--fresh] [--only NAME] [--no-errors] [--no-kills] [--build build/release]
+  tests/crash_matrix/run.py [--every N] [--often N] [--fresh] [--only NAME] [--no-errors] [--no-kills] [--build build/release]
 
 A life of the store (store_life.cc: accept small and large, claim, deliver, defer, bounce, expire, hold, close, recover,
 end) is traced once to count its calls. Then, for each (call, occurrence), it lives again under strace's injection:
-SIGKILL at that call; an error there, once; an error there and ever after. What it left is recovered twice and judged:
+SIGKILL at that call; an error there, once; an error there and ever after; and, by the program itself, each write cut in
+half, once, and as the last for which there was room. What it left is recovered twice and judged:
 what was acknowledged is there and whole, what was cut off is there wholly or not at all, nothing is left behind, and
-the queue still empties. --every N tries each N-th point. With --fresh each life begins by making the store, whose
+the queue still empties. --every N tries each N-th point. A call that occurs very often (each start looks at 256
+directories) is tried at about 60 of its occurrences; --often N: at N, 0: at all. With --fresh each life begins by making the store, whose
 thousands of calls are otherwise made before. Exit code 1 when something is wrong.
 
 strace counts per thread: occurrence n of a name is that of whichever thread comes to its n-th first.
@@ -35,8 +37,6 @@ ERRORS = {
     "fsync": ["EIO", "ENOSPC"], "fdatasync": ["EIO", "ENOSPC"], "ftruncate": ["EIO", "ENOSPC"], "unlink": ["EIO"],
     "fcntl": ["EIO"], "fstat": ["EIO"], "newfstatat": ["EIO"], "fallocate": ["ENOSPC"], "statfs": ["EIO"], "mmap": ["ENOMEM"],
 }
-# Of a call that occurs more often, about so many occurrences are tried, evenly: each start looks at 256 directories.
-OFTEN = 60
 LIMIT = 60  # seconds for one life
 
 
@@ -57,7 +57,7 @@ def count(binary, template):
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         said = live(binary, folder, template, "-e", "trace=writev," + ",".join(CALLS))
-        if "done close again" not in said or "refused" in said:
+        if "done all" not in said or "refused" in said:
             sys.exit("an undisturbed life already goes wrong:\n" + said)
         per_thread = collections.defaultdict(collections.Counter)
         before, total = None, 0
@@ -76,6 +76,20 @@ def count(binary, template):
         return {call: (before.get(call, 0), most[call]) for call in CALLS if most[call] > before.get(call, 0)}, total
 
 
+def count_writes(binary):
+    with tempfile.TemporaryDirectory() as name:
+        said = subprocess.run([binary, "live", f"{name}/data", "count"], stdout=subprocess.PIPE, text=True, timeout=LIMIT).stdout
+        return int(said.split()[-1])
+
+
+def live_with_short_writes(binary, folder, how, number):
+    try:
+        return subprocess.run([binary, "live", folder / "data", how, str(number)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True, timeout=LIMIT).stdout
+    except subprocess.TimeoutExpired as stuck:
+        return (stuck.stdout or b"").decode() + "stuck\n"
+
+
 def judge(binary, folder, said):
     end = subprocess.run([binary, "check", folder / "data"], input=said, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                          text=True, timeout=LIMIT)
@@ -87,31 +101,40 @@ def try_point(binary, template, call, kind, occurrence):
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         when, _, what = kind.partition(" ")
+        if call == "half a write":
+            said = live_with_short_writes(binary, folder, what, occurrence)
+            return judged(binary, folder, said), True
         if when == "kill":
             action = f"signal=KILL:when={occurrence}"
         else:
             fault = "retval=0" if what == "short" else f"error={what}"
             action = f"{fault}:when={occurrence}" + ("+" if when == "sticky" else "")
-        said = live(binary, folder, template, "-e", f"trace={call}", "-e", f"inject={call}:{action}")
+        # Four times as fast, since only this call stops; but signals are not injected then (strace 6.1).
+        quick = [] if when == "kill" else ["--seccomp-bpf"]
+        said = live(binary, folder, template, *quick, "-e", f"trace={call}", "-e", f"inject={call}:{action}")
         trace = (folder / "trace").read_text()
         met = "killed by SIGKILL" in trace if when == "kill" else "(INJECTED)" in trace
-        if said.endswith("stuck\n"):
-            return "it hangs", met
-        if not (folder / "data").exists():
-            return "", met  # killed before it made anything
-        code, wrong = judge(binary, folder, said)
-        if code < 0:
-            wrong += f" the judge died of signal {-code}"
-        elif code and not wrong:
-            wrong = f"exit code {code}"
-        return wrong if code else "", met
+        return judged(binary, folder, said), met
+
+
+def judged(binary, folder, said):
+    """What was wrong, or ""."""
+    if said.endswith("stuck\n"):
+        return "it hangs"
+    if not (folder / "data").exists():
+        return ""  # killed before it made anything
+    code, wrong = judge(binary, folder, said)
+    if code < 0:
+        wrong += f" the judge died of signal {-code}"
+    return (wrong or f"exit code {code}") if code else ""
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
     parser.add_argument("--every", type=int, default=1)
-    parser.add_argument("--only", help="this call alone")
+    parser.add_argument("--often", type=int, default=60, help="of a call that occurs more often, about so many; 0 for all")
+    parser.add_argument("--only", help="this call alone; \"half a write\" too")
     parser.add_argument("--no-errors", action="store_true", help="kills alone")
     parser.add_argument("--no-kills", action="store_true", help="errors alone")
     parser.add_argument("--fresh", action="store_true", help="the store is made in each life")
@@ -133,11 +156,14 @@ def matrix(options, binary, template, began):
     points = []
     for call, (before, most) in calls.items():
         if options.only in (None, call):
-            for occurrence in range(before + 1, most + 1, max(1, (most - before) // OFTEN)):
+            for occurrence in range(before + 1, most + 1, max(1, (most - before) // options.often) if options.often else 1):
                 if not options.no_kills:
                     points.append((call, "kill", occurrence))
                 for error in [] if options.no_errors else ERRORS.get(call, []):
                     points += [(call, f"once {error}", occurrence), (call, f"sticky {error}", occurrence)]
+    if options.only in (None, "half a write") and not options.no_errors:
+        for occurrence in range(1, count_writes(binary) + 1):
+            points += [("half a write", "once short", occurrence), ("half a write", "sticky full", occurrence)]
     points = points[::options.every]
     tried, met, broken = collections.Counter(), collections.Counter(), []
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:

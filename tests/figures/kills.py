@@ -1,16 +1,19 @@
 #!/usr/bin/python3
 """SIGKILLs at random moments under load: nothing acknowledged is lost, nothing recorded as delivered is sent again.
 
-  tests/figures/kills.py [--kills 50] [--seed N] [--build build/release]
+  tests/figures/kills.py [--kills 50] [--seed N] [--power-cut] [--build build/release]
 
 Clients submit all the time; servers take, delay, refuse for now or refuse for good. The relay is killed and started
 again on what the disk holds. Before each start its database is read: what it records as ended must never be sent again.
 A copy too many is allowed only where the process was killed between the server's 250 and our record of it (invariant
-8); those are counted. Exit code 1 when a promise is broken.
+8); those are counted. With --power-cut (root, loop devices) its data is on an ext4 of its own, which loses its power
+instead: what was not synced is gone, and the relay, which finds its disk gone, must acknowledge nothing more before it is
+killed. Exit code 1 when a promise is broken, 77 where --power-cut does not work.
 """
 import argparse
 import asyncio
 import collections
+import contextlib
 import email
 import hashlib
 import pathlib
@@ -22,7 +25,10 @@ import sys
 import tempfile
 import time
 
-from relay import Relay, add_options, wait_until
+from relay import ROOT, Relay, add_options, wait_until
+
+sys.path.append(str(ROOT / "tests/power_cut"))
+import loop_disk
 
 DELIVERED, BOUNCED, EXPIRED = 2, 3, 4  # RecipientState in queue/store.h, as the database has it
 ADDRESS = re.compile(rb"([a-z]+[0-9]+).([a-z]+\.kill\.test)", re.DOTALL)  # an octet of length between the two
@@ -209,13 +215,24 @@ async def run(options):
     dice = random.Random(options.seed)
     began = time.monotonic()
     wrong = collections.Counter()
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as held:
         folder = pathlib.Path(name)
         server = Server(dice)
         await server.start()
-        relay = Relay(options.build, folder, {"*": f"127.0.0.1:{server.port}"}, {
-            "delivery.retry": '["1s"]', "delivery.tls": '"opportunistic"', "queue.inline_limit": '"8KiB"',
-            "queue.min_free_space": '"0%"'})
+        settings = {"delivery.retry": '["1s"]', "delivery.tls": '"opportunistic"', "queue.inline_limit": '"8KiB"',
+                    "queue.min_free_space": '"0%"'}
+        disk = None
+        if options.power_cut:
+            if why := loop_disk.works(folder):
+                print(f"skipped: {why}")
+                sys.exit(77)
+            (folder / "loop").mkdir()
+            disk = held.enter_context(loop_disk.LoopDisk(folder / "loop", 512 << 20))
+            settings["data_dir"] = f'"{disk.at / "data"}"'
+        relay = Relay(options.build, folder, {"*": f"127.0.0.1:{server.port}"}, settings)
+        if disk:
+            relay.data = disk.at / "data"
+            held.callback(lambda: relay.kill() if relay.process and relay.process.poll() is None else None)
         loop = asyncio.get_running_loop()
         start = lambda: loop.run_in_executor(None, relay.start)
         clients = Clients(relay, dice)
@@ -224,9 +241,15 @@ async def run(options):
         recorded, failed, kills, doubles = {}, {}, [], 0
         for kill in range(options.kills):
             await asyncio.sleep(dice.uniform(0.05, options.life))
+            if disk:
+                disk.cut(dice.choice((loop_disk.NO_LOG_FLUSH, loop_disk.LOG_FLUSH)))
+                await asyncio.sleep(dice.uniform(0, 0.3))
             relay.kill()
             kills.append(time.monotonic())
             await server.next_life()
+            if disk:
+                found = disk.power_on()
+                wrong["file system damaged"] += bool(found)
             delivered, bounced, integrity = ended_on_disk(relay.data, folder)
             wrong["database damaged"] += integrity != "ok"
             for address in delivered:
@@ -274,7 +297,7 @@ async def run(options):
                         latest = max(latest, kills[life] - at)
         copies = sum(map(len, server.copies.values())) + sum(map(len, server.told.values()))
         unacknowledged = len(set(server.copies) - set(clients.acknowledged))
-        print(f"{options.kills} SIGKILLs in {time.monotonic() - began:.0f} s, seed {options.seed}: {clients.offered} recipients offered, "
+        print(f"{options.kills} {'power cuts' if disk else 'SIGKILLs'} in {time.monotonic() - began:.0f} s, seed {options.seed}: {clients.offered} recipients offered, "
               f"{len(clients.acknowledged)} acknowledged, {copies} copies taken ({unacknowledged} of mail whose 250 the client never saw)")
         print(f"lost: {wrong['acknowledged and lost']}; sent again after it was recorded: {wrong['recorded as delivered and sent again']}; "
               f"copies too many from the one window between 250 and record: {doubles} "
@@ -291,6 +314,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_options(parser)
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--power-cut", action="store_true", help="cut the disk's power instead; needs root and loop devices")
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--life", type=float, default=2.5, help="the longest that it lives, in seconds")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
