@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "mta/admin_json.h"
+#include "mta/json_text.h"
 #include "mta/test_message.h"
 #include "smtp/base/base_error.h"
 #include "smtp/base/hop.h"
@@ -34,11 +35,7 @@ std::string value_of(const AdminRequest& request, const std::string& key) {
 
 std::string reasons_json(const char* key, const std::vector<std::string>& reasons) {
   std::string list;
-  for (const auto& reason : reasons) {
-    Fields one;
-    one.add("x", reason);
-    list += (list.empty() ? "" : ",") + one.json().substr(4);
-  }
+  for (const auto& reason : reasons) list += (list.empty() ? "" : ",") + json_string(reason);
   return "{\"schema\":" + std::to_string(kAdminSchema) + ",\"" + key + "\":[" + list + "]}\n";
 }
 
@@ -79,9 +76,14 @@ AdminApi::AdminApi(Parts parts)
     : parts_(parts),
       hand_(OperatorHand::Parts{parts.store, parts.scheduler, parts.settings, parts.timeline, parts.random,
                                 parts.log, parts.signer, parts.observer}),
-      queue_(parts.store, hand_, parts.timeline, parts.log) {}
+      queue_(parts.store, hand_, parts.timeline, parts.log),
+      setup_(AdminSetup::Parts{parts.settings, parts.blocking, parts.log}) {}
 
 asio::awaitable<AdminResponse> AdminApi::handle(AdminRequest request) {
+  if (AdminSetup::is_mine(request.path)) {
+    auto setting_up = setup_.handle(std::move(request));
+    co_return co_await std::move(setting_up);
+  }
   if (request.method == "POST") {
     auto changing = post(std::move(request));
     co_return co_await std::move(changing);

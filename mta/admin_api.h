@@ -20,6 +20,7 @@
 //   GET  /v1/tlsrpt/status?day=&all=     JSON lines: the signing key, suppressed addresses, reports
 //   POST /v1/tlsrpt/send?day=            the day's reports leave now: {"count":n}
 //   POST /v1/reload                      200, or 409 with what is wrong
+//   /v1/config /v1/users /v1/dkim /v1/dns /v1/check      see admin_setup.h
 //
 // Runs on the shared executor; everything it names outlives it.
 #pragma once
@@ -30,6 +31,7 @@
 #include "config/settings_source.h"
 #include "mta/admin_http.h"
 #include "mta/admin_queue.h"
+#include "mta/admin_setup.h"
 #include "queue/scheduler.h"
 #include "sts/policy_service.h"
 #include "tlsrpt/preview.h"
@@ -90,6 +92,7 @@ class AdminApi {
   Parts parts_;
   OperatorHand hand_;
   AdminQueue queue_;
+  AdminSetup setup_;
 };
 
 // "today", "yesterday" or "2026-11-21"; UTC.

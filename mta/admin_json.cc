@@ -3,6 +3,8 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include "mta/json_text.h"
+
 namespace holdfast {
 
 namespace {
@@ -23,12 +25,6 @@ std::string array(const std::vector<std::string>& items) {
 std::string with_member(std::string json_object, std::string_view key, const std::string& value) {
   json_object.pop_back();
   return json_object + ",\"" + std::string(key) + "\":" + value + "}";
-}
-
-std::string json_string(std::string_view text) {
-  Fields one;
-  one.add("x", text);
-  return one.json().substr(4);  // "x":
 }
 
 // As it stands in NOTIFY= (RFC 3461 section 4.1); "" = the sender said nothing.

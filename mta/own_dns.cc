@@ -338,4 +338,35 @@ std::vector<OwnKey> own_keys(const DkimSettings& settings, const std::vector<std
   return out;
 }
 
+OwnDnsRequest own_dns_request(const Settings& settings, std::vector<std::string> domains,
+                              std::vector<std::string> addresses) {
+  OwnDnsRequest request;
+  request.hostname = settings.hostname;
+  request.names = {settings.hostname};
+  const bool from_sources = addresses.empty();
+  request.addresses = std::move(addresses);
+  for (const SourceSettings& source : settings.sources) {
+    if (from_sources) request.addresses.push_back(source.address);
+    if (!source.hostname.empty()) request.names.push_back(source.hostname);
+  }
+  request.report_address = settings.tlsrpt.contact;
+  const auto at = settings.tlsrpt.contact.rfind('@');
+  const std::string contact = at == std::string::npos ? "" : settings.tlsrpt.contact.substr(at + 1);
+  if (domains.empty()) {
+    std::set<std::string> found;
+    for (const auto& file : find_dkim_keys(settings.dkim.key_dir)) found.insert(file.domain);
+    if (settings.tlsrpt.enabled && contact != settings.hostname) found.insert(contact);
+    domains.assign(found.begin(), found.end());
+  }
+  request.domains = std::move(domains);
+  if (request.domains.empty()) return request;
+  for (OwnKey& key : own_keys(settings.dkim, request.domains, false)) {
+    // Where nothing signs, no key is missed: but reports are always signed, for the contact's domain.
+    const bool signs =
+        settings.dkim.sign != DkimSigning::off || (settings.tlsrpt.enabled && key.domain == contact);
+    if (signs || !key.record.empty()) request.keys.push_back(std::move(key));
+  }
+  return request;
+}
+
 }  // namespace holdfast

@@ -45,6 +45,11 @@ struct OwnDnsRequest {
   std::string report_address;  // for a TLS-RPT record
 };
 
+// What these settings ask to be published. Without `domains`: those with a key, and that of the reports'
+// contact; without `addresses`: those of [[source]]s, or of the hostname.
+OwnDnsRequest own_dns_request(const Settings& settings, std::vector<std::string> domains,
+                              std::vector<std::string> addresses);
+
 asio::awaitable<std::vector<OwnDnsFinding>> check_host(Resolver& resolver, OwnDnsRequest request);
 asio::awaitable<std::vector<OwnDnsFinding>> check_key(Resolver& resolver, OwnKey key);
 // SPF, DKIM, TLS-RPT and MTA-STS of one domain. `addresses`: those of the request, or of the hostname.

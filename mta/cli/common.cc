@@ -55,12 +55,6 @@ std::string printable(std::string_view text) {
   return out;
 }
 
-std::string json_string(std::string_view text) {
-  Fields one;
-  one.add("t", text);
-  return one.json().substr(4);  // "t":
-}
-
 Loaded load_config(const CommonOptions& options, bool secrets) {
   LoadInput input;
   input.file = options.config;

@@ -8,6 +8,7 @@
 
 #include "config/load.h"
 #include "mta/cli/exit_code.h"
+#include "mta/json_text.h"
 
 namespace holdfast {
 
@@ -32,8 +33,6 @@ bool confirm(const std::string& question);
 // Control characters, line ends and marks that turn the direction of writing become "?": what a peer or a
 // client sent must not command the terminal.
 std::string printable(std::string_view text);
-
-std::string json_string(std::string_view text);  // with quotes, escaped
 
 // The configuration, with its errors and warnings told on standard error; null when it is faulty.
 // Without `secrets` the files of secrets stay closed.

@@ -1,16 +1,9 @@
 #include "mta/cli/dkim_commands.h"
 
-#include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
-
 #include "config/schema_values.h"
 #include "mta/cli/progress.h"
 #include "mta/cli/table.h"
+#include "mta/dkim_keys.h"
 #include "mta/own_dns.h"
 #include "mta/standalone.h"
 #include "queue/dkim_key.h"
@@ -41,31 +34,9 @@ std::shared_ptr<Settings> settings_for(const CommonOptions& common, const std::s
 }
 
 bool good_selector(const std::string& selector) {
-  // It becomes a file name and a DNS label.
-  const bool good = selector.empty() || (DomainName::parse(selector) &&
-                                         selector.find('/') == std::string::npos && selector.front() != '.');
+  const bool good = selector.empty() || is_selector(selector);
   if (!good) complain("\"" + printable(selector) + "\" is no selector: letters, digits, hyphens and dots");
   return good;
-}
-
-// Whoever owns the nearest directory that is there owns what is made below it: root prepares keys for the
-// relay's user.
-struct Owner {
-  uid_t user = 0;
-  gid_t group = 0;
-  std::filesystem::path below;
-};
-Owner nearest_owner(std::filesystem::path path) {
-  struct stat info {};
-  while (::stat(path.c_str(), &info) != 0 && path.has_relative_path()) path = path.parent_path();
-  return {info.st_uid, info.st_gid, path};
-}
-std::string give_away(const std::filesystem::path& file, const Owner& owner) {
-  if (::geteuid() != 0 || owner.user == 0) return "";
-  for (auto path = file; path != owner.below && path.has_relative_path(); path = path.parent_path())
-    if (::lchown(path.c_str(), owner.user, owner.group) != 0)
-      return path.string() + ": " + std::strerror(errno);
-  return "";
 }
 
 int code_of(const Error& error) {
@@ -74,12 +45,7 @@ int code_of(const Error& error) {
 }
 
 void print_key(const CommonOptions& common, const OwnKey& key, bool made) {
-  const std::string line = dkim_zone_line(key.domain, key.selector, key.record);
-  if (!common.json) return print(line + "\n");
-  print(fmt::format(
-      "{{\"schema\":{},\"domain\":{},\"selector\":{},\"in_use\":{},\"made\":{},\"record\":{},\"zone\":{}}}\n",
-      kCliSchema, json_string(key.domain), json_string(key.selector), key.in_use, made,
-      json_string(key.record), json_string(line)));
+  print((common.json ? key_json(key, made) : dkim_zone_line(key.domain, key.selector, key.record)) + "\n");
 }
 
 int print_findings(const CommonOptions& common, const Findings& findings) {
@@ -90,9 +56,7 @@ int print_findings(const CommonOptions& common, const Findings& findings) {
     errors = errors || finding.severity == Severity::error;
     unknown = unknown || finding.severity == Severity::unknown;
     if (common.json) {
-      print(fmt::format("{{\"schema\":{},\"severity\":\"{}\",\"record\":{},\"text\":{},\"remedy\":{}}}\n",
-                        kCliSchema, name(finding.severity), json_string(finding.record),
-                        json_string(finding.text), json_string(finding.remedy)));
+      print(finding_json(finding) + "\n");
     } else {
       table.add({name(finding.severity), finding.record, finding.text});
     }
@@ -122,11 +86,6 @@ asio::awaitable<void> look_all_up(Standalone& tools, OwnDnsRequest request, Find
   out = co_await check_own_dns(tools.resolver(), tools.fetcher(), tools.random(), std::move(request));
 }
 
-std::string domain_of(const std::string& address) {
-  const auto at = address.rfind('@');
-  return at == std::string::npos ? "" : address.substr(at + 1);
-}
-
 }  // namespace
 
 int dkim_keygen(const CommonOptions& common, const DkimOptions& given) {
@@ -148,34 +107,12 @@ int dkim_keygen(const CommonOptions& common, const DkimOptions& given) {
       options.algorithm == "rsa" ? DkimAlgorithm::rsa_sha256 : DkimAlgorithm::ed25519_sha256;
   bool all_there = true;
   for (const std::string& domain : options.domains) {
-    const auto path = dkim_key_path(settings->dkim.key_dir, domain, settings->dkim.selector);
-    const Owner owner = nearest_owner(path);
-    auto key = DkimKey::load(path);
-    bool made = !key && key.error().is(DkimError::no_key);
-    if (made) {
-      key = DkimKey::generate(algorithm);
-      if (!key) return complain(printable(key.error().text())), code_of(key.error());
-      const auto saved = key->save(path);
-      // The relay makes the key for its reports by itself; it may just have done so.
-      made = !(!saved && saved.error().is(DkimError::exists));
-      if (!saved && made) return complain(printable(saved.error().text())), code_of(saved.error());
-      if (!made) key = DkimKey::load(path);
-    }
-    if (made) {
-      if (const std::string wrong = give_away(path, owner); !wrong.empty())
-        return complain(printable(wrong)), exit_code::permission;
-    }
-    if (!key) return complain(printable(key.error().text())), code_of(key.error());
-    const auto record = key->record();
-    if (!record) return complain(printable(record.error().text())), exit_code::try_again;
-    all_there = all_there && !made;
-    complain((made ? "made " : "kept, as it is there already: ") + path.string());
-    OwnKey own;
-    own.domain = domain;
-    own.selector = settings->dkim.selector;
-    own.record = *record;
-    own.in_use = configured && configured->dkim.selector == own.selector;
-    print_key(common, own, made);
+    auto made = make_dkim_key(settings->dkim, domain, algorithm);
+    if (!made) return complain(printable(made.error().text())), code_of(made.error());
+    all_there = all_there && !made->made;
+    complain((made->made ? "made " : "kept, as it is there already: ") + made->file.string());
+    made->key.in_use = configured && configured->dkim.selector == made->key.selector;
+    print_key(common, made->key, made->made);
   }
   const bool in_use = configured && configured->dkim.selector == settings->dkim.selector;
   complain("publish the records, then ask: holdfast dkim check" +
@@ -234,31 +171,7 @@ int dns_check(const CommonOptions& common, const DnsOptions& given) {
       return complain(printable(wrong)), exit_code::usage;
   const SettingsPtr settings = need_settings(common, false);
   if (!settings) return exit_code::configuration;
-  OwnDnsRequest request;
-  request.hostname = settings->hostname;
-  request.names = {settings->hostname};
-  request.addresses = options.addresses;
-  for (const SourceSettings& source : settings->sources) {
-    if (options.addresses.empty()) request.addresses.push_back(source.address);
-    if (!source.hostname.empty()) request.names.push_back(source.hostname);
-  }
-  request.report_address = settings->tlsrpt.contact;
-  request.domains = options.domains;
-  const std::string contact = domain_of(settings->tlsrpt.contact);
-  if (request.domains.empty()) {
-    for (const auto& file : find_dkim_keys(settings->dkim.key_dir)) request.domains.push_back(file.domain);
-    if (settings->tlsrpt.enabled && contact != settings->hostname) request.domains.push_back(contact);
-    std::sort(request.domains.begin(), request.domains.end());
-    request.domains.erase(std::unique(request.domains.begin(), request.domains.end()), request.domains.end());
-  }
-  if (!request.domains.empty()) {
-    for (OwnKey& key : own_keys(settings->dkim, request.domains, false)) {
-      // Where nothing signs, no key is missed: but reports are always signed, for the contact's domain.
-      const bool signs =
-          settings->dkim.sign != DkimSigning::off || (settings->tlsrpt.enabled && key.domain == contact);
-      if (signs || !key.record.empty()) request.keys.push_back(std::move(key));
-    }
-  }
+  OwnDnsRequest request = own_dns_request(*settings, options.domains, options.addresses);
   auto tools = Standalone::build(settings);
   if (!tools) return complain(printable(tools.error().text())), exit_code::configuration;
   Findings findings;

@@ -18,7 +18,7 @@
 #include "mta/cli/common.h"
 #include "mta/cli/dns_records.h"
 #include "mta/cli/password_input.h"
-#include "mta/cli/users_store.h"
+#include "mta/users_store.h"
 #include "queue/dkim_key.h"
 #include "smtp/base/domain_name.h"
 

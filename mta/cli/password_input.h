@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string>
 
-#include "mta/cli/users_store.h"
+#include "mta/users_store.h"
 
 namespace holdfast {
 

@@ -1,6 +1,7 @@
 // Users come, are suspended, and go while the relay runs: `holdfast user` on the real users file.
 #include <fstream>
 
+#include "config/users_file.h"
 #include "tests/end_to_end/end_to_end.h"
 
 namespace holdfast::world {
@@ -67,6 +68,23 @@ TEST_F(Users, ASuspendedUsersQueuedMailIsHeldUntilItIsReleased) {
   EXPECT_NE(resumed.out.find("release: 1 recipient"), std::string::npos) << resumed.out;
   EXPECT_TRUE(world_.journal().wait_for_mail_to("a@receiver.test")) << relay_->transcript();
   EXPECT_TRUE(eventually([&] { return log_in("bob") == 235; }));
+}
+
+TEST_F(Users, AreKeptByTheJsonApiToo) {
+  world_.add_simple_domain("receiver.test");
+  start();
+  const auto ask = [&](const std::string& target, const std::string& body) {
+    const auto got = run_process({"curl", "-s", "--fail-with-body", "--unix-socket",
+                                  (relay_->data_dir() / "admin.sock").string(), "--data-binary", body,
+                                  "http://relay/v1/users/" + target});
+    EXPECT_EQ(got.code, 0) << got.out << got.err;
+  };
+  const auto hash = hash_password(Relay::kPassword, 1);
+  ask("add?name=bob&senders=@sender.test", *hash);
+  submit_as("bob", "a@receiver.test");
+  EXPECT_TRUE(world_.journal().wait_for_mail_to("a@receiver.test")) << relay_->transcript();
+  ask("suspend?name=bob", "");
+  EXPECT_TRUE(eventually([&] { return log_in("bob") == 535; }));
 }
 
 TEST_F(Users, ASessionEndsWithItsUser) {
