@@ -319,7 +319,10 @@ def main():
     parser.add_argument("--life", type=float, default=2.5, help="the longest that it lives, in seconds")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     parser.add_argument("--keep", help="copy log and data there when something is wrong")
-    sys.exit(1 if asyncio.run(run(parser.parse_args())) else 0)
+    options = parser.parse_args()
+    if options.power_cut:
+        loop_disk.own_mounts()
+    sys.exit(1 if asyncio.run(run(options)) else 0)
 
 
 if __name__ == "__main__":

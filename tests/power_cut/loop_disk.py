@@ -1,5 +1,10 @@
-"""A small ext4 of our own on a loop device, whose power can be cut; everything is undone when it goes."""
+"""A small ext4 of our own on a loop device, whose power can be cut.
+
+Whatever becomes of the program, nothing is left: the mounts are in a namespace of its own (own_mounts(), to be called
+first), which goes with its last process, and a loop device goes with its mount.
+"""
 import contextlib
+import ctypes
 import fcntl
 import os
 import pathlib
@@ -11,18 +16,25 @@ import time
 SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN
 NO_LOG_FLUSH = 2  # what was not synced is lost, with what the journal still had in memory
 LOG_FLUSH = 1  # the journal is written first: names survive whose files' octets do not
+CLONE_NEWNS = 0x20000
 
 
 def missing():
     """Why it does not work here; "" when it does."""
     if os.geteuid() != 0:
         return "needs root"
-    for program in ("mkfs.ext4", "losetup", "mount", "umount", "fsck.ext4"):
+    for program in ("mkfs.ext4", "mount", "umount", "fsck.ext4"):
         if not shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin"):
             return f"needs {program}"
     if not os.path.exists("/dev/loop-control"):
         return "needs loop devices"
     return ""
+
+
+def own_mounts():
+    """Before any thread is started; without the rights for it works() will say so."""
+    if ctypes.CDLL(None).unshare(CLONE_NEWNS) == 0:
+        subprocess.run(["mount", "--make-rprivate", "/"], stderr=subprocess.DEVNULL)
 
 
 def run(*words):
@@ -39,7 +51,6 @@ class LoopDisk(contextlib.AbstractContextManager):
         self.folder = pathlib.Path(folder)
         self.image, self.at = self.folder / "disk", self.folder / "mnt"
         self.options = options
-        self.device = ""
         self.at.mkdir()
         if template:
             shutil.copyfile(template, self.image)
@@ -47,22 +58,14 @@ class LoopDisk(contextlib.AbstractContextManager):
             make_image(self.image, size)
 
     def __enter__(self):
-        try:
-            self.device = run("losetup", "--find", "--show", self.image).strip()
-            self.mount()
-        except OSError:
-            self.__exit__()
-            raise
+        self.mount()
         return self
 
     def __exit__(self, *_):
         self.unmount()
-        if self.device:
-            subprocess.run(["losetup", "--detach", self.device], stderr=subprocess.DEVNULL)
-            self.device = ""
 
     def mount(self):
-        run("mount", *(("-o", self.options) if self.options else ()), self.device, self.at)
+        run("mount", "-o", ",".join(filter(None, ("loop", self.options))), self.image, self.at)
 
     def unmount(self):
         end = time.monotonic() + 10
@@ -85,7 +88,7 @@ class LoopDisk(contextlib.AbstractContextManager):
         self.unmount()
         self.mount()
         self.unmount()
-        check = subprocess.run(["fsck.ext4", "-fn", self.device], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        check = subprocess.run(["fsck.ext4", "-fn", self.image], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.mount()
         return check.stdout.strip() if check.returncode else ""
 

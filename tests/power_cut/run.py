@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 
-from loop_disk import LOG_FLUSH, NO_LOG_FLUSH, LoopDisk, make_image, works
+from loop_disk import LOG_FLUSH, NO_LOG_FLUSH, LoopDisk, make_image, own_mounts, works
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LIMIT = 60  # seconds for one life
@@ -61,6 +61,7 @@ def main():
     options = parser.parse_args()
     binary = options.build.resolve() / "tests/store_life"
     began = time.monotonic()
+    own_mounts()
     with tempfile.TemporaryDirectory() as name:
         if why := works(name):
             print(f"skipped: {why}")
