@@ -74,9 +74,9 @@ int code_of(const Error& error) {
   return passing ? exit_code::try_again : exit_code::configuration;
 }
 
-int run_relay(Relay& relay, Clock& clock, Log& log) {
-  asio::io_context control;
-  asio::signal_set signals(control, SIGTERM, SIGINT, SIGHUP);
+// `loop` outlives the relay: a worker may still be inside a post to it when what it posted is done here.
+int run_relay(asio::io_context& loop, Relay& relay, Clock& clock, Log& log) {
+  asio::signal_set signals(loop, SIGTERM, SIGINT, SIGHUP);
   Run run{relay, clock, log};
   if (auto started = relay.start(); !started) {
     log.error(started.error().text());
@@ -86,16 +86,16 @@ int run_relay(Relay& relay, Clock& clock, Log& log) {
     const auto rethrow = [](std::exception_ptr error) {
       if (error) std::rethrow_exception(error);
     };
-    asio::co_spawn(control, wait_for_signals(run, signals), rethrow);
-    asio::co_spawn(control, watch_store(run, signals), rethrow);
-    control.run();
+    asio::co_spawn(loop, wait_for_signals(run, signals), rethrow);
+    asio::co_spawn(loop, watch_store(run, signals), rethrow);
+    loop.run();
     notify_supervisor("STOPPING=1");
   }
-  asio::io_context stopping;
-  asio::co_spawn(stopping, relay.stop(), [](std::exception_ptr error) {
+  loop.restart();
+  asio::co_spawn(loop, relay.stop(), [](std::exception_ptr error) {
     if (error) std::rethrow_exception(error);
   });
-  stopping.run();
+  loop.run();
   log.info("stopped");
   return run.exit_code;
 }
@@ -124,12 +124,13 @@ int run_service(const ServeOptions& options) {
   if (!open_to_others.empty()) log.warning("data_dir: " + open_to_others);
   for (const auto& warning : loaded.warnings) log.warning(warning.print());
 
+  asio::io_context loop;
   auto relay = Relay::build(loaded.settings, options.config_file, *clock, log);
   if (!relay) {
     log.error(relay.error().text());
     return code_of(relay.error());
   }
-  return run_relay(**relay, *clock, log);
+  return run_relay(loop, **relay, *clock, log);
 }
 
 }  // namespace holdfast

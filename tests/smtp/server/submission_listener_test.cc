@@ -104,7 +104,7 @@ class SubmissionListenerTest : public testing::Test {
 
   void stop(Duration grace) {
     auto stopping = listener_->stop(grace);
-    run(std::move(stopping));
+    run(context_, std::move(stopping));
     listener_.reset();
   }
 
@@ -119,6 +119,7 @@ class SubmissionListenerTest : public testing::Test {
     return false;
   }
 
+  asio::io_context context_;  // before the threads (tests/fakes/run.h)
   Settings settings_;
   ListenerSettings listener_settings_;
   std::unique_ptr<FixedSettings> source_;
