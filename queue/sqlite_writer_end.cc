@@ -10,6 +10,11 @@ namespace {
 
 std::int64_t number(RecipientState state) { return static_cast<std::int64_t>(state); }
 
+// Held ones were held while they were being tried.
+bool may_be_in_hand(RecipientState state) {
+  return state == RecipientState::queued || state == RecipientState::held;
+}
+
 }  // namespace
 
 Result<std::optional<SqliteWriter::RecipientRow>> SqliteWriter::load(RecipientId id) {
@@ -41,7 +46,7 @@ Result<void> SqliteWriter::take_all(const Batch& batch, WriteEffects& effects, A
     taken.push_back(id);
     auto row = load(id);
     if (!row) return row.error();
-    if (!*row || (*row)->state != RecipientState::queued) result.stale.push_back(id);
+    if (!*row || !may_be_in_hand((*row)->state)) result.stale.push_back(id);
     return {};
   };
   Result<void> done;
@@ -69,7 +74,7 @@ Result<void> SqliteWriter::complete(Complete& complete, bool taken, WallTime now
   }
   auto row = load(complete.recipient);
   if (!row) return row.error();
-  if (!*row || (*row)->state != RecipientState::queued) {
+  if (!*row || !may_be_in_hand((*row)->state)) {
     result.stale.push_back(complete.recipient);
     return {};
   }
@@ -87,7 +92,7 @@ Result<void> SqliteWriter::defer(Defer& defer, bool taken, WriteEffects& effects
   }
   auto found = load(defer.recipient);
   if (!found) return found.error();
-  if (!*found || (*found)->state != RecipientState::queued) {
+  if (!*found || !may_be_in_hand((*found)->state)) {
     result.stale.push_back(defer.recipient);
     return {};
   }
@@ -104,9 +109,9 @@ Result<void> SqliteWriter::defer(Defer& defer, bool taken, WriteEffects& effects
   } else {
     update.bind(5, defer.reason);
   }
-  count(RecipientState::queued, row.attempts, -1);
-  count(RecipientState::queued, attempts, 1);
-  effects.due.emplace_back(row.domain, defer.next_attempt);
+  count(row.state, row.attempts, -1);
+  count(row.state, attempts, 1);
+  if (row.state == RecipientState::queued) effects.due.emplace_back(row.domain, defer.next_attempt);
   return update.run();
 }
 
@@ -126,7 +131,9 @@ Result<void> SqliteWriter::change(RecipientId id, const OperatorChange& change, 
   switch (change.what) {
     case OperatorChange::What::hold:
       if (row.state != RecipientState::queued) return {};
-      seize();
+      // One that is in hand keeps its claim: if this very attempt reaches its goal, that must be recorded, or
+      // the release would send it once more.
+      if (leases_.seize_waiting(id, steady)) effects.marked.push_back(id);
       return set_state(id, row, RecipientState::held, std::nullopt);
     case OperatorChange::What::release:
       if (row.state != RecipientState::held) return {};

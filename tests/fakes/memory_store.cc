@@ -6,6 +6,11 @@
 namespace holdfast {
 namespace {
 
+// Held ones were held while they were being tried.
+bool may_be_in_hand(RecipientState state) {
+  return state == RecipientState::queued || state == RecipientState::held;
+}
+
 class MemoryStagedBody final : public StagedBody {
  public:
   asio::awaitable<Result<void>> write(std::string_view chunk) override {
@@ -93,7 +98,7 @@ Result<ApplyResult> MemoryStore::apply_now(Batch& batch) {
     auto look = [&](RecipientId id, ClaimToken token) {
       const auto found = recipients_.find(id);
       const bool good = seen.insert(id).second && found != recipients_.end() && token.value != 0 &&
-                        found->second.token == token && found->second.state == RecipientState::queued;
+                        found->second.token == token && may_be_in_hand(found->second.state);
       if (!good) result.stale.push_back(id);
     };
     for (const auto& item : batch.complete) look(item.recipient, item.token);
@@ -106,7 +111,7 @@ Result<ApplyResult> MemoryStore::apply_now(Batch& batch) {
   auto held = [&](RecipientId id, ClaimToken token) -> Recipient* {
     const auto found = recipients_.find(id);
     const bool good = found != recipients_.end() && token.value != 0 && found->second.token == token &&
-                      found->second.state == RecipientState::queued;
+                      may_be_in_hand(found->second.state);
     if (!good) result.stale.push_back(id);
     return good ? &found->second : nullptr;
   };
@@ -212,7 +217,7 @@ void MemoryStore::change(RecipientId id, const OperatorChange& change) {
     case OperatorChange::What::hold:
       if (recipient.state != RecipientState::queued) return;
       recipient.state = RecipientState::held;
-      recipient.token = {};
+      if (!in_hand(recipient)) recipient.token = {};
       return;
     case OperatorChange::What::release:
       if (recipient.state != RecipientState::held) return;

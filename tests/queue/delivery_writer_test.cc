@@ -64,7 +64,7 @@ TEST_F(Results, AFailureOfARecipientThatIsNoLongerOursIsNotTold) {
 
 TEST_F(Results, TheFailureOfTheOthersIsToldWithoutIt) {
   mx.rcpt = [&](const std::string& to) {
-    if (to.starts_with("gone")) change(OperatorChange::What::hold, to);
+    if (to.starts_with("gone")) change(OperatorChange::What::remove, to);
     return "550 5.1.1 no such user";
   };
   send({"gone@a.example", "one@a.example", "two@a.example"});
@@ -74,22 +74,22 @@ TEST_F(Results, TheFailureOfTheOthersIsToldWithoutIt) {
   EXPECT_EQ(relay.told_of("gone@a.example"), "");
   EXPECT_THAT(relay.log.events("bounced"), SizeIs(2));
   EXPECT_THAT(relay.observer.ends, SizeIs(2));
-  EXPECT_EQ(relay.count(RecipientState::held), 1U);
+  EXPECT_EQ(relay.count(RecipientState::removed), 1U);
   EXPECT_EQ(relay.scheduler->in_hand(), 0U);
 }
 
 TEST_F(Results, ADelayOfARecipientThatIsNoLongerOursIsNotTold) {
-  bool held = false;
+  bool removed = false;
   mx.rcpt = [&](const std::string& to) {
-    if (relay.timeline.now() - relay.rows().front().meta->accepted > hours(4) && !held) {
-      held = true;
-      change(OperatorChange::What::hold, to);
+    if (!removed && relay.timeline.now() - relay.rows().front().meta->accepted > hours(4)) {
+      removed = true;
+      change(OperatorChange::What::remove, to);
     }
     return "450 4.2.0 later";
   };
   send({"user@a.example"});
   relay.pass(hours(6));
-  EXPECT_TRUE(held);
+  EXPECT_TRUE(removed);
   EXPECT_EQ(relay.notifications(), 0U);
 }
 

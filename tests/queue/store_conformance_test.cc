@@ -552,7 +552,7 @@ TEST_P(StoreConformance, NothingIsKeptOfABatchThatSpeaksOfAStaleEnd) {
 TEST_P(StoreConformance, ADeferralMayBeTheStaleOne) {
   ASSERT_TRUE(t_.accept(t_.message({"a@one.example", "b@one.example"})));
   const Claim claim = t_.claim({"one.example"}).at(0);
-  ASSERT_TRUE(t_.change(OperatorChange::What::hold, {claim.recipients[1].id}));
+  ASSERT_TRUE(t_.change(OperatorChange::What::remove, {claim.recipients[1].id}));
   Batch batch;
   batch.refuse_if_stale = true;
   batch.complete.push_back({claim.recipients[0].id, claim.token, RecipientState::delivered, "", ""});
@@ -564,7 +564,7 @@ TEST_P(StoreConformance, ADeferralMayBeTheStaleOne) {
   const auto result = t_.apply(std::move(batch)).value();
   EXPECT_TRUE(result.refused);
   EXPECT_THAT(result.stale, ElementsAre(claim.recipients[1].id));
-  EXPECT_THAT(t_.list(), SizeIs(2));
+  EXPECT_THAT(t_.list(), SizeIs(1));
 }
 
 TEST_P(StoreConformance, ASharedBodyLastsAsLongAsItsLongestHolder) {
@@ -657,9 +657,45 @@ TEST_P(StoreConformance, AHeldRecipientStaysUntilItIsReleased) {
 TEST_P(StoreConformance, TheOperatorWinsOverAClaim) {
   ASSERT_TRUE(t_.accept(t_.message({"a@one.example"})));
   const Claim claim = t_.claim({"one.example"}).at(0);
-  ASSERT_TRUE(t_.change(OperatorChange::What::hold, {claim.recipients[0].id}));
+  ASSERT_TRUE(t_.change(OperatorChange::What::remove, {claim.recipients[0].id}));
   EXPECT_THAT(t_.complete(claim)->stale, SizeIs(1));
+  EXPECT_THAT(t_.list(), IsEmpty());
+}
+
+// Else its release would send it a second time.
+TEST_P(StoreConformance, WhatIsHeldWhileItIsBeingDeliveredIsDelivered) {
+  ASSERT_TRUE(t_.accept(t_.message({"a@one.example"})));
+  const Claim claim = t_.claim({"one.example"}).at(0);
+  ASSERT_TRUE(t_.change(OperatorChange::What::hold, {claim.recipients[0].id}));
   EXPECT_EQ(t_.list().at(0).state, RecipientState::held);
+  EXPECT_THAT(t_.complete(claim)->stale, IsEmpty());
+  EXPECT_THAT(t_.list(), IsEmpty());
+  EXPECT_EQ(run_to_end(store().stats())->recipients_held, 0u);
+}
+
+TEST_P(StoreConformance, WhatIsHeldWhileItIsBeingDeferredStaysHeld) {
+  ASSERT_TRUE(t_.accept(t_.message({"a@one.example"})));
+  const Claim claim = t_.claim({"one.example"}).at(0);
+  const RecipientId id = claim.recipients[0].id;
+  ASSERT_TRUE(t_.change(OperatorChange::What::hold, {id}));
+  ASSERT_TRUE(t_.defer(claim, t_.now() + 5min));
+  EXPECT_EQ(t_.list().at(0).state, RecipientState::held);
+  EXPECT_EQ(t_.list().at(0).attempts, 1u);
+  EXPECT_EQ(run_to_end(store().stats())->recipients_held, 1u);
+  EXPECT_THAT(t_.due(), IsEmpty());
+  ASSERT_TRUE(t_.change(OperatorChange::What::release, {id}));
+  EXPECT_THAT(t_.claim({"one.example"}), SizeIs(1));
+}
+
+TEST_P(StoreConformance, WhatIsHeldAndReleasedInOneAttemptIsNotTriedTwice) {
+  ASSERT_TRUE(t_.accept(t_.message({"a@one.example"})));
+  const Claim claim = t_.claim({"one.example"}).at(0);
+  const RecipientId id = claim.recipients[0].id;
+  ASSERT_TRUE(t_.change(OperatorChange::What::hold, {id}));
+  ASSERT_TRUE(t_.change(OperatorChange::What::release, {id}));
+  EXPECT_THAT(t_.claim({"one.example"}), IsEmpty());
+  EXPECT_THAT(t_.complete(claim)->stale, IsEmpty());
+  EXPECT_THAT(t_.list(), IsEmpty());
 }
 
 TEST_P(StoreConformance, RetryMakesADeferredRecipientDueNow) {
