@@ -1,6 +1,6 @@
 #include "queue/body_reader.h"
 
-#include "queue/store_record.h"
+#include "queue/checksum.h"
 
 namespace holdfast {
 namespace {

@@ -1,7 +1,5 @@
 #include "queue/store_record.h"
 
-#include <zlib.h>
-
 namespace holdfast {
 namespace {
 
@@ -87,11 +85,6 @@ std::uint64_t flags_of(const MessageMeta& meta) {
 }
 
 }  // namespace
-
-std::uint32_t checksum(std::string_view octets, std::uint32_t before) {
-  return static_cast<std::uint32_t>(
-      crc32_z(before, reinterpret_cast<const unsigned char*>(octets.data()), octets.size()));
-}
 
 std::string encode_meta(const MessageMeta& meta) {
   Writer out(kMetaVersion);

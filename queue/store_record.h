@@ -8,11 +8,10 @@
 #include <string>
 #include <string_view>
 
+#include "queue/checksum.h"
 #include "queue/store.h"
 
 namespace holdfast {
-
-std::uint32_t checksum(std::string_view octets, std::uint32_t before = 0);
 
 std::string encode_meta(const MessageMeta& meta);
 Result<MessageMeta> decode_meta(std::string_view record);  // StoreError::damaged

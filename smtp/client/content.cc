@@ -123,41 +123,47 @@ asio::awaitable<Result<void>> Transaction::send_bdat() {
   }
 }
 
-asio::awaitable<Result<std::string>> Transaction::whole_content() {
+// Behind `room` octets for what goes out in front of it.
+asio::awaitable<Result<std::string>> Transaction::whole_content(std::size_t room) {
   ContentCheck check;
-  std::string content = message_.prefix;
-  check.feed(content);
+  std::string content;
+  content.reserve(room + message_.prefix.size() + static_cast<std::size_t>(message_.size) + 2);
+  content.assign(room, ' ');
+  content += message_.prefix;
+  check.feed(message_.prefix);
   while (true) {
     auto chunk = co_await body_.next();
     if (!chunk) co_return chunk.error();
     if (chunk->empty()) break;
     check.feed(*chunk);
     content += *chunk;
-    if (content.size() > kMostAtOnce) co_return Error(ClientError::not_usable, "more content than was said");
+    if (content.size() - room > kMostAtOnce)
+      co_return Error(ClientError::not_usable, "more content than was said");
   }
   check.finish();
   if (check.violation()) co_return Error(*check.violation(), "content to be sent");
   if (!check.at_line_start()) content += "\r\n";
-  co_return content;
+  co_return std::move(content);
 }
 
 // MAIL, RCPT and BDAT LAST in one flight (RFC 3030 section 4.2). The content was looked at before: nothing
 // is sent of one that may not be.
 asio::awaitable<Result<void>> Transaction::send_at_once(std::vector<Command> commands) {
-  auto content = co_await whole_content();
+  std::string head;
+  for (const Command& command : commands) head += command.line + "\r\n";
+  const std::size_t room = head.size() + kBdatRoom;
+  auto content = co_await whole_content(room);
   if (!content) co_return content.error();
-  std::string flight;
-  for (const Command& command : commands) {
-    talk_.transcript().sent(command.line);
-    flight += command.line + "\r\n";
-  }
-  const std::string bdat = "BDAT " + std::to_string(content->size()) + " LAST";
+  for (const Command& command : commands) talk_.transcript().sent(command.line);
+  const std::string bdat = "BDAT " + std::to_string(content->size() - room) + " LAST";
   talk_.transcript().sent(bdat);
-  flight += bdat + "\r\n" + *content;
+  head += bdat + "\r\n";
+  const std::size_t begin = room - head.size();
+  content->replace(begin, head.size(), head);
   talk_.limit(timeouts_.data_block);
   if (talk_.unread()) co_return Error(ClientError::out_of_turn, "a reply came before its command");
   result_.in_doubt = true;  // a peer may work off all of it before it answers
-  auto sent = co_await talk_.send(flight);
+  auto sent = co_await talk_.send(std::string_view(*content).substr(begin));
   if (!sent) co_return sent.error();
   for (const Command& command : commands) {
     talk_.limit(time_for(command.stage));

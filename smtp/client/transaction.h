@@ -47,7 +47,7 @@ class Transaction {
   bool goes_on(const Command& next) const;
 
   asio::awaitable<Result<void>> send_at_once(std::vector<Command> commands);
-  asio::awaitable<Result<std::string>> whole_content();
+  asio::awaitable<Result<std::string>> whole_content(std::size_t room);
   asio::awaitable<Result<void>> hear_reply_at_once();
   asio::awaitable<Result<void>> send_content();
   asio::awaitable<Result<void>> send_data();

@@ -1,6 +1,7 @@
 // Parsers and checks that every command, reply and octet of a message passes through.
 #include <benchmark/benchmark.h>
 
+#include "queue/checksum.h"
 #include "queue/header_section.h"
 #include "smtp/wire/command.h"
 #include "smtp/wire/content_check.h"
@@ -89,6 +90,13 @@ void look_for_eight_bits(benchmark::State& state) {
   count_octets(state, text.size());
 }
 BENCHMARK(look_for_eight_bits)->Arg(2048)->Arg(65536);
+
+void sum_body(benchmark::State& state) {
+  const std::string text = text_of(state.range(0));
+  for (auto _ : state) benchmark::DoNotOptimize(checksum(text));
+  count_octets(state, text.size());
+}
+BENCHMARK(sum_body)->Arg(2048)->Arg(65536);
 
 void decode_data(benchmark::State& state) {
   const std::string text = text_of(state.range(0)) + ".\r\n";
