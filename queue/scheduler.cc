@@ -108,7 +108,7 @@ void Scheduler::read_inbox() {
   }
   send_disposals();
   // A wait lets several of them be one look at the store.
-  if (in.look) request_refill(parts_.clock.now() + (in_hand_ < parts_.window / 2 ? kLookSoon : kLookLater));
+  if (in.look) request_refill(parts_.clock.now() + look_after());
   if (wants_more_ && in_hand_ < parts_.window * 3 / 4) {
     wants_more_ = false;
     request_refill(parts_.clock.now());
@@ -116,6 +116,8 @@ void Scheduler::read_inbox() {
   pump();
   changed_.notify();
 }
+
+Duration Scheduler::look_after() const { return in_hand_ < parts_.window / 2 ? kLookSoon : kLookLater; }
 
 void Scheduler::take_in_hand(const Claim& claim) {
   Held& held = hand_[claim.token.value];
@@ -126,10 +128,11 @@ void Scheduler::take_in_hand(const Claim& claim) {
 
 void Scheduler::on_settled(const Settled& settled) {
   // The last look at the store knew nothing of this retry. Not at once: what a destination gave back may
-  // still be blocked.
+  // still be blocked. What had only found no room is due by now, and may be all that there is to do.
   if (settled.next) {
-    const SteadyTime soonest = parts_.clock.now() + std::chrono::seconds(1);
-    request_refill(std::max(parts_.timeline.to_steady(*settled.next), soonest));
+    const SteadyTime now = parts_.clock.now();
+    const SteadyTime next = parts_.timeline.to_steady(*settled.next);
+    request_refill(next <= now ? now + look_after() : std::max(next, now + std::chrono::seconds(1)));
   }
   const auto found = hand_.find(settled.token.value);
   if (found == hand_.end()) return;

@@ -108,6 +108,7 @@ class Scheduler final : public ReadyWork, public GrantSink {
   void pump();
   std::size_t choose_agent(Destination& destination, SteadyTime now, const DeliverySettings& settings) const;
 
+  Duration look_after() const;  // how long new mail in the store may wait to be looked at
   void request_refill(SteadyTime at);
   asio::awaitable<void> refill();
   asio::awaitable<bool> refill_once();

@@ -273,6 +273,28 @@ TEST_F(SchedulerTest, FreshMailIsOfferedWithoutADetour) {
   EXPECT_EQ(relay->scheduler->in_hand(), 0U);
 }
 
+TEST_F(SchedulerTest, WhatWasGivenBackForWantOfRoomIsTakenUpWithoutAPause) {
+  boot();
+  relay->serve(mx, "a.example", "mx.a.example", "192.0.2.1");
+  relay->start();
+  relay->advance(seconds(1));
+  Batch batch;  // in the store, and nobody said so
+  Accept& accept = batch.accept.emplace_back();
+  accept.meta.id = QueueId::make(relay->clock.wall(), relay->random);
+  accept.meta.accepted = accept.meta.release = relay->timeline.now();
+  accept.meta.expires = relay->timeline.now() + hours(1);
+  accept.recipients.push_back({Mailbox::parse("u@a.example").value(), {}});
+  ASSERT_TRUE(run(relay->context, relay->store.apply(std::move(batch))).has_value());
+  relay->advance(std::chrono::milliseconds(10));
+  EXPECT_EQ(mx.taken.size(), 0U);
+  GrantSink::Settled given_back;
+  given_back.next = relay->timeline.now();
+  relay->scheduler->settled({given_back});
+  relay->settle();
+  relay->advance(std::chrono::milliseconds(10));
+  EXPECT_EQ(mx.taken.size(), 1U);
+}
+
 TEST_F(SchedulerTest, OffersForADeadDestinationGoBackAndThenAreRefusedForAWhile) {
   boot();
   mx.refuses_connections = true;
