@@ -27,6 +27,7 @@ FIGURES = {
     "CPU ms/msg": (3, "part"), "drain CPU ms/msg": (3, "part"), "accept p50 ms": (2, "part"), "accept p99 ms": (1, "part"),
     "RSS MiB": (0, "part"), "PSS MiB": (0, "part"), "share of the limit": (2, "none"), "of its rate": (2, "none"),
     "syncs/msg": (3, "part"), "two workers to one": (2, "none"), "CPU ms/msg, one": (3, "none"), "CPU ms/msg, two": (3, "none"),
+    "busiest thread, one": (3, "none"), "busiest thread, two": (3, "none"), "rate, two to one": (2, "none"),
     "sink connections": (0, "none"),
 }
 
@@ -70,12 +71,12 @@ CASES = {
 
 
 def measure(case, server, build, messages):
-    with cases.Run(server, build) as run:
-        try:
+    try:
+        with cases.Run(server, build) as run:
             return case.run(run, messages)
-        except (RuntimeError, OSError, ValueError, subprocess.SubprocessError) as error:
-            print(f"{server.name}: {error}", file=sys.stderr, flush=True)
-            return None
+    except (RuntimeError, OSError, ValueError, LookupError, subprocess.SubprocessError) as error:
+        print(f"{server.name}: {error}", file=sys.stderr, flush=True)
+        return None
 
 
 def spread(values, digits):
@@ -92,8 +93,13 @@ def ratio(ours, theirs, kind):
     return f"{ours / theirs:.1f}×" if kind == "times" else f"1/{theirs / ours:.1f}"
 
 
-def print_case(name, case, results):
+def print_case(name, case, results, asked):
+    for server, rounds in results.items():
+        if len(rounds) < asked:
+            print(f"{name}: {len(rounds)} of {asked} rounds of {server.name} came to an end", file=sys.stderr, flush=True)
     figures = next((r[0] for r in results.values() if r), {})
+    if not figures:
+        print(f"| {name} | failed | – | – |  |  |  |", flush=True)
     for figure in figures:
         digits, kind = FIGURES[figure]
         values = {server: [r[figure] for r in rounds] for server, rounds in results.items()}
@@ -134,7 +140,7 @@ def main():
                 figures = measure(case, server, build, options.messages or (case.quick if options.quick else case.full))
                 if figures:
                     results[server].append(figures)
-        print_case(name, case, results)
+        print_case(name, case, results, rounds)
     print(f"\ntook {(time.monotonic() - began) / 60:.1f} minutes")
 
 

@@ -8,6 +8,7 @@ into --out. Cost per message has to stay flat with the number of queued messages
 """
 import argparse
 import pathlib
+import subprocess
 import sys
 import time
 
@@ -20,12 +21,12 @@ KIB = 1024
 
 def through(run, messages, size=2 * KIB, recipients=1, destinations=1):
     """CPU ms and rate per message from acceptance to the sink."""
-    sink = run.sink(messages)
+    sink = run.sink(messages, "--expect-recipients", str(messages * recipients))
     relay = run.start(Setup({"*": sink.port}) if destinations == 1 else
                       Setup({f"{d}.bench.test": sink.port for d in range(destinations)}))
     before, start = cpu_seconds(relay.pid), time.monotonic()
     run.load(messages, size, False, "--recipients", str(recipients), "--destinations", str(destinations))
-    cases.complete(sink.result(), messages)
+    cases.complete(sink.result(), messages, recipients)
     took = time.monotonic() - start
     return (cpu_seconds(relay.pid) - before) * 1000 / messages, messages / took
 
@@ -95,12 +96,12 @@ def main():
         full, quick, measure = SERIES[name]
         xs, ys = [], []
         for value in quick if options.quick else full:
-            with cases.Run(Holdfast, build) as run:
-                try:
+            try:
+                with cases.Run(Holdfast, build) as run:
                     cpu, rate, *rest = measure(run, value, messages)
-                except (RuntimeError, OSError, ValueError) as error:
-                    print(f"{name} {value}: {error}", file=sys.stderr)
-                    continue
+            except (RuntimeError, OSError, ValueError, LookupError, subprocess.SubprocessError) as error:
+                print(f"{name} {value}: {error}", file=sys.stderr)
+                continue
             xs.append(value)
             ys.append(cpu)
             rows.append(f"{name},{value},{cpu:.4f},{rate:.1f}")

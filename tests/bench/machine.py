@@ -56,6 +56,17 @@ def cpu_seconds(root_pid):
     return sum(stat[1] + stat[2] for pid in family(root_pid) if (stat := stat_of(pid))) / TICK
 
 
+def thread_seconds(pid):
+    """CPU of each thread of a process, by its id; the kernel counts it in nanoseconds."""
+    out = {}
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        try:
+            out[thread] = int(pathlib.Path(f"/proc/{pid}/task/{thread}/schedstat").read_text().split()[0]) / 1e9
+        except OSError:
+            pass  # ended
+    return out
+
+
 def memory_mib(root_pid):
     """(resident, proportional) set size of a process and its children, MiB."""
     rss = pss = 0

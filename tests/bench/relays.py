@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 
-from machine import Names, answers, family, free_port, stat_of, wait_until
+from machine import Names, answers, free_port, stat_of, wait_until
 
 USER, PASSWORD = "bench", "a password for the bench"
 
@@ -18,14 +18,21 @@ USER, PASSWORD = "bench", "a password for the bench"
 class Setup:
     """What a case asks of a relay."""
 
-    def __init__(self, sinks, tls=False, auth=False, threads=0, connections=20, reuse=100, trace=None):
+    def __init__(self, sinks, tls=False, auth=False, threads=0, connections=20, reuse=100, count_syncs=None):
         self.sinks = sinks  # {recipient domain or "*": port}
         self.tls = tls
         self.auth = auth  # the client logs in, and the relay logs in at the sink; implies TLS
         self.threads = threads  # of Holdfast; 0: as many as cores
         self.connections = connections  # to one destination; 20 is the default of both
         self.reuse = reuse  # messages after which Holdfast ends a connection; Postfix ends it after 300 s
-        self.trace = trace  # system calls to be counted by strace into this file
+        self.count_syncs = count_syncs  # a file for sync_count.cc
+
+
+def environment(build, setup):
+    """What a relay is started with, so that its syncs are counted where the case asks for it."""
+    if not setup.count_syncs:
+        return {}
+    return {"LD_PRELOAD": str(build / "tests/libsync_count.so"), "SYNC_COUNT_FILE": str(setup.count_syncs)}
 
 
 class Holdfast:
@@ -57,7 +64,7 @@ ca_file = "{folder}/ca.pem"
 trusted_networks = ["127.0.0.0/8"]
 [delivery]
 connections_per_destination = {setup.connections}
-connections_per_mx = {setup.connections * len(setup.sinks)}
+connections_per_mx = {min(10000, setup.connections * len(setup.sinks))}
 messages_per_connection = {setup.reuse}
 [admin]
 http = ""
@@ -82,13 +89,14 @@ tls = "{'verify' if setup.auth else 'required' if setup.tls else 'opportunistic'
             self.config.write_text(self.config.read_text().replace(
                 "[admin]", f'[dns]\nservers = ["127.0.0.1:{self.names.port}"]\n[sts]\nmode = "off"\n[admin]', 1))
         self.log = folder / "holdfast.log"
-        self.traced = setup.trace is not None
-        command = [self.binary, "serve", "-c", self.config]
-        if setup.trace:
-            command = ["strace", "-f", "-c", "--seccomp-bpf", "-e", "trace=fsync,fdatasync", "-o", setup.trace] + command
-        self.process = subprocess.Popen(command, stdout=open(self.log, "w"), stderr=subprocess.STDOUT)
+        self.process = subprocess.Popen([self.binary, "serve", "-c", self.config], stdout=open(self.log, "w"),
+                                        stderr=subprocess.STDOUT, env={**os.environ, **environment(build, setup)})
         self.pid = self.process.pid
-        wait_until(self.ready, "the relay's greeting")
+        try:
+            wait_until(self.ready, "the relay's greeting")
+        except RuntimeError:
+            self.stop()
+            raise
 
     def ready(self):
         if self.process.poll() is not None:
@@ -106,13 +114,15 @@ tls = "{'verify' if setup.auth else 'required' if setup.tls else 'opportunistic'
                               stderr=subprocess.PIPE, text=True).stdout
 
     def stop(self):
-        # strace passes no SIGTERM on: the relay is its child.
-        traced = [pid for pid in family(self.pid) if pid != self.pid] if self.traced else [self.pid]
-        for pid in traced:
-            os.kill(pid, signal.SIGTERM)
-        self.process.wait(60)
+        self.process.send_signal(signal.SIGTERM)
         if self.names:
             self.names.close()
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
 
 
 class Postfix:
@@ -151,6 +161,7 @@ smtp_tls_connection_reuse = yes
 smtpd_tls_security_level = {'may' if setup.tls else 'none'}
 smtpd_tls_cert_file = {folder}/cert.pem
 smtpd_tls_key_file = {folder}/key.pem
+import_environment = MAIL_CONFIG MAIL_LOGTAG LANG=C LD_PRELOAD SYNC_COUNT_FILE
 default_process_limit = {max(100, setup.connections + 60)}
 default_destination_concurrency_limit = {setup.connections}
 ''' + (f"transport_maps = inline:{{{routes}}}\n" if by_domain else f"relayhost = [127.0.0.1]:{setup.sinks['*']}\n")
@@ -169,15 +180,13 @@ default_destination_concurrency_limit = {setup.connections}
             services.append(line)
         services.append("tlsproxy unix - - n - 0 tlsproxy")  # connection reuse under TLS; Debian's list has it commented out
         (self.folder / "etc/master.cf").write_text("\n".join(services) + "\n")
-        self.tracer = None
-        if setup.trace:
-            self.tracer = subprocess.Popen(["strace", "-f", "-c", "--seccomp-bpf", "-e", "trace=fsync,fdatasync", "-o", setup.trace,
-                                            "postfix", "-c", self.folder / "etc", "start-fg"],
-                                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        else:
-            self.command("postfix", "start")
-        wait_until(lambda: answers(self.port), "Postfix's greeting")
+        self.command("postfix", "start", **environment(build, setup))
         self.pid = int((self.folder / "spool/pid/master.pid").read_text())
+        try:
+            wait_until(lambda: answers(self.port), "Postfix's greeting")
+        except RuntimeError:
+            self.stop()
+            raise
 
     def sasl(self, sink):
         """Cyrus SASL on both sides: the user in a database of its own, the password for the sink in a map."""
@@ -197,9 +206,9 @@ default_destination_concurrency_limit = {setup.connections}
     def can_authenticate():
         return shutil.which("saslpasswd2") is not None
 
-    def command(self, program, *words):
+    def command(self, program, *words, **environ):
         subprocess.run([program, "-c", self.folder / "etc", *words], check=True, stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL)
+                       stderr=subprocess.DEVNULL, env={**os.environ, **environ})
 
     def flush(self):
         self.command("postqueue", "-f")
@@ -207,5 +216,3 @@ default_destination_concurrency_limit = {setup.connections}
     def stop(self):
         self.command("postfix", "stop")
         wait_until(lambda: stat_of(self.pid) is None, "Postfix's end")
-        if self.tracer:
-            self.tracer.wait(60)

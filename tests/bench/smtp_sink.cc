@@ -1,8 +1,11 @@
 // tests/bench/smtp_sink.cc — takes every message and counts it: the far end of the benchmarks.
 //
 // Messages carry `X-Bench-Id: N` (tests/bench/smtp_load.cc); the sink knows which came, and which came twice.
-// On SIGTERM, or once --expect distinct messages are there, it prints one JSON line and ends:
-//   {"messages":…,"distinct":…,"duplicates":…,"connections":…,"seconds":…}   (first to last message)
+// On SIGTERM, or once --expect distinct messages for --expect-recipients recipients are there, it prints one
+// JSON line and ends. A relay may send a message of many recipients in parts: then the recipients are to be
+// counted.
+//   {"messages":…,"distinct":…,"duplicates":…,"recipients":…,"connections":…,"seconds":…}   (first to last
+//   message)
 #include <openssl/err.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -27,7 +30,7 @@ namespace {
 struct Options {
   std::string address = "127.0.0.1", certificate, key;
   std::uint16_t port = 0;
-  std::uint64_t expect = 0;
+  std::uint64_t expect = 0, expect_recipients = 0;
   double delay = 0;   // seconds before each reply
   bool mute = false;  // accepts TCP and never speaks
   bool chunking = true;
@@ -46,8 +49,9 @@ struct Session {
   In in = In::commands;
   std::size_t chunk_left = 0;
   bool last_chunk = false;
-  std::string head;    // the beginning of the content, where the id stands
-  char tail[5] = {0};  // the last octets of DATA, to find CRLF.CRLF
+  std::uint64_t recipients = 0;  // of the transaction
+  std::string head;              // the beginning of the content, where the id stands
+  char tail[5] = {0};            // the last octets of DATA, to find CRLF.CRLF
   bool tls_next = false, quit = false, auth_line = false;
 };
 
@@ -79,7 +83,7 @@ class Sink {
     add(listener);
     add(signals);
     std::vector<epoll_event> events(512);
-    while (options_.expect == 0 || distinct_ < options_.expect) {
+    while (options_.expect == 0 || distinct_ < options_.expect || recipients_ < options_.expect_recipients) {
       const auto wait = next_delayed();
       const int n = ::epoll_pwait2(epoll_, events.data(), static_cast<int>(events.size()),
                                    wait ? &*wait : nullptr, nullptr);
@@ -258,7 +262,12 @@ class Sink {
       answer(s, "221 2.0.0 bye\r\n");
       s.quit = true;
     } else {
-      if (verb == "MAIL") s.head.clear();
+      if (verb == "MAIL") {
+        s.head.clear();
+        s.recipients = 0;
+      } else if (verb == "RCPT") {
+        ++s.recipients;
+      }
       answer(s, "250 2.0.0 ok\r\n");
     }
   }
@@ -266,6 +275,7 @@ class Sink {
   void count(Session& s) {
     last_ = seconds_now();
     if (messages_++ == 0) first_ = last_;
+    recipients_ += s.recipients;
     constexpr std::string_view kField = "X-Bench-Id: ";
     const auto at = s.head.find(kField);
     std::uint64_t id = 0;
@@ -284,8 +294,9 @@ class Sink {
 
   int report() const {
     std::printf(
-        "{\"messages\":%lu,\"distinct\":%lu,\"duplicates\":%lu,\"connections\":%lu,\"seconds\":%.6f}\n",
-        messages_, distinct_, duplicates_, connections_, last_ - first_);
+        "{\"messages\":%lu,\"distinct\":%lu,\"duplicates\":%lu,\"recipients\":%lu,\"connections\":%lu,"
+        "\"seconds\":%.6f}\n",
+        messages_, distinct_, duplicates_, recipients_, connections_, last_ - first_);
     return 0;
   }
 
@@ -302,7 +313,7 @@ class Sink {
   std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions_;
   std::deque<Delayed> delayed_;
   std::vector<bool> seen_;
-  std::uint64_t messages_ = 0, distinct_ = 0, duplicates_ = 0, connections_ = 0;
+  std::uint64_t messages_ = 0, distinct_ = 0, duplicates_ = 0, recipients_ = 0, connections_ = 0;
   double first_ = 0, last_ = 0;
 };
 
@@ -317,9 +328,8 @@ Options parse(int argc, char** argv) {
     } else if (key == "--no-chunking") {
       options.chunking = false;
     } else if (i + 1 == argc) {
-      die("usage: smtp_sink [--address A] [--port P] [--certificate PEM --key PEM] [--expect N] [--delay-ms "
-          "N] "
-          "[--mute] [--no-chunking] [--auth]");
+      die("usage: smtp_sink [--address A] [--port P] [--certificate PEM --key PEM] [--expect N] "
+          "[--expect-recipients N] [--delay-ms N] [--mute] [--no-chunking] [--auth]");
     } else if (key == "--address") {
       options.address = argv[++i];
     } else if (key == "--port") {
@@ -330,6 +340,8 @@ Options parse(int argc, char** argv) {
       options.key = argv[++i];
     } else if (key == "--expect") {
       options.expect = std::stoull(argv[++i]);
+    } else if (key == "--expect-recipients") {
+      options.expect_recipients = std::stoull(argv[++i]);
     } else if (key == "--delay-ms") {
       options.delay = std::stod(argv[++i]) / 1000;
     } else {
