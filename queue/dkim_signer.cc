@@ -130,24 +130,29 @@ class KeyedSigning final : public MessageSigning {
 }  // namespace
 
 Result<std::shared_ptr<const DkimKey>> DkimSigner::find(const std::filesystem::path& path, WallTime now) {
-  const std::lock_guard lock(mutex_);
-  if (kept_.size() > kMostKept) kept_.clear();
-  Kept& kept = kept_[path.string()];
+  Kept kept;
+  {
+    const std::lock_guard lock(mutex_);
+    if (kept_.size() > kMostKept) kept_.clear();
+    if (const auto found = kept_.find(path.string()); found != kept_.end()) kept = found->second;
+  }
   if (now >= kept.looked && now - kept.looked < kLookAgain) return kept.key;
+  // The lock is not held meanwhile: other workers sign with what they have, or look as well.
   std::error_code code;
   const auto changed = std::filesystem::last_write_time(path, code);
   if (code == std::errc::no_such_file_or_directory || code == std::errc::not_a_directory) {
-    kept = Kept{nullptr, {}, now};
-    return kept.key;
-  }
-  if (code) return Error(DkimError::io, path.string() + ": " + code.message());
-  if (!kept.key || kept.changed != changed) {
+    kept = Kept();
+  } else if (code) {
+    return Error(DkimError::io, path.string() + ": " + code.message());
+  } else if (!kept.key || kept.changed != changed) {
     auto key = DkimKey::load(path);
     if (!key) return key.error();
     kept.key = std::make_shared<const DkimKey>(std::move(*key));
     kept.changed = changed;
   }
   kept.looked = now;
+  const std::lock_guard lock(mutex_);
+  kept_[path.string()] = kept;
   return kept.key;
 }
 

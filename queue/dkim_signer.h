@@ -53,7 +53,7 @@ class DkimSigner final : public MessageSigner {
   };
   Result<std::shared_ptr<const DkimKey>> find(const std::filesystem::path& path, WallTime now);
 
-  std::mutex mutex_;
+  std::mutex mutex_;                  // never held across I/O
   std::map<std::string, Kept> kept_;  // by path; bounded
 };
 
