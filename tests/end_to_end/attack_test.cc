@@ -31,11 +31,11 @@ INSTANTIATE_TEST_SUITE_P(List, AttackOn, testing::ValuesIn(names()), [](const au
 
 class Selftest : public testing::Test {
  protected:
-  ProcessEnd run(const std::string& settings) {
+  ProcessEnd run(const std::string& settings, const std::vector<std::string>& environment = {}) {
     const auto file = folder_.path() / "holdfast.toml";
     std::ofstream(file) << "hostname = \"relay.test\"\ndata_dir = \"" << folder_.path().string() << "\"\n"
                         << settings;
-    return run_process({HOLDFAST_BINARY, "selftest", "-c", file.string()}, Milliseconds(110000));
+    return run_process({HOLDFAST_BINARY, "selftest", "-c", file.string()}, Milliseconds(110000), environment);
   }
   TempDir folder_;
 };
@@ -44,6 +44,13 @@ TEST_F(Selftest, PassesForASoundConfiguration) {
   const auto end = run("");
   EXPECT_EQ(end.code, 0) << end.out << end.err;
   EXPECT_NE(end.out.find("held    starttls-stripped"), std::string::npos) << end.out;
+}
+
+// As in a container, whose environment says where the relay's resolver is.
+TEST_F(Selftest, IsNotLedOutOfItsWorldByTheEnvironmentButHeedsItsPolicy) {
+  const auto end = run("", {"HOLDFAST_DNS__SERVERS=127.0.0.1:1", "HOLDFAST_STS__MODE=observe"});
+  EXPECT_NE(end.out.find("FAILED  starttls-stripped"), std::string::npos) << end.out;
+  EXPECT_NE(end.out.find("held    tlsa-mismatch"), std::string::npos) << end.out;
 }
 
 TEST_F(Selftest, FailsForAConfigurationThatOnlyObserves) {

@@ -2,6 +2,7 @@
 // binary, in a small internet on loopback, under the policy settings of that configuration.
 //
 // Exit code 0: the relay held on to its mail under each; 1: it did not; 78: the configuration is faulty.
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -34,6 +35,16 @@ std::map<std::string, std::string> settings_of(const std::string& shown) {
   return found;
 }
 
+// What is set for the operator's relay must not lead the world's relay out of its world.
+void clear_environment() {
+  std::vector<std::string> names;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string_view text(*variable);
+    if (text.starts_with("HOLDFAST_")) names.emplace_back(text.substr(0, text.find('=')));
+  }
+  for (const std::string& name : names) ::unsetenv(name.c_str());
+}
+
 int test(const std::string& binary, const std::string& config) {
   const auto shown = run_process({binary, "config", "show", "-c", config});
   if (shown.code != 0) {
@@ -43,6 +54,7 @@ int test(const std::string& binary, const std::string& config) {
   AttackRun run;
   run.binary = binary;
   run.settings = settings_of(shown.out);
+  clear_environment();
   if (isatty(STDERR_FILENO) == 1) {
     std::fputs("starting a small internet on loopback", stderr);
     run.told = [](std::size_t judged, std::size_t of) {
