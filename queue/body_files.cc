@@ -21,11 +21,19 @@ Error error_from_errno(std::string_view doing, const fs::path& path) {
                std::string(doing) + " " + path.string() + ": " + std::strerror(code));
 }
 
+// The kernel may have dropped what it could not write, and call the next sync good. That there is no room
+// harms only this file.
+Error failed_sync(const fs::path& path) {
+  Error error = error_from_errno("syncing", path);
+  if (error.is(StoreError::full)) return error;
+  return Error(StoreError::failed_for_good, error.detail);
+}
+
 Result<void> sync_directory(const fs::path& path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0) return error_from_errno("opening", path);
   const bool synced = ::fsync(descriptor) == 0;
-  auto result = synced ? Result<void>() : Result<void>(error_from_errno("syncing", path));
+  auto result = synced ? Result<void>() : Result<void>(failed_sync(path));
   ::close(descriptor);
   return result;
 }
@@ -45,7 +53,7 @@ Result<void> BodyFile::write(std::string_view octets) {
 }
 
 Result<void> BodyFile::sync() {
-  if (::fsync(descriptor_) != 0) return error_from_errno("syncing", path_);
+  if (::fsync(descriptor_) != 0) return failed_sync(path_);
   return sync_directory(path_.parent_path());
 }
 
@@ -88,8 +96,8 @@ Result<std::unique_ptr<BodyFiles>> BodyFiles::open(fs::path directory) {
     const fs::path path = directory / fmt::format("{:02x}", i);
     if (!make(path)) return Error(StoreError::io, path.string() + ": " + code.message());
   }
-  if (auto synced = sync_directory(directory); !synced) return synced.error();
-  if (auto synced = sync_directory(directory.parent_path()); !synced) return synced.error();
+  for (const fs::path& path : {directory, directory.parent_path()})
+    if (auto synced = sync_directory(path); !synced) return Error(StoreError::io, synced.error().detail);
   return std::make_unique<BodyFiles>(std::move(directory));
 }
 

@@ -29,7 +29,7 @@ class BodyFile {
   BodyFile& operator=(const BodyFile&) = delete;
 
   Result<void> write(std::string_view octets);  // StoreError::full, io
-  Result<void> sync();                          // the file, then its directory
+  Result<void> sync();  // the file, then its directory; StoreError::failed_for_good, full, io
   // Up to so many octets from where the last read ended, and how many they were; 0 at the end.
   Result<std::size_t> read(std::span<char> into);
   Result<std::string> read(std::size_t size);

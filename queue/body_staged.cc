@@ -47,6 +47,8 @@ asio::awaitable<Result<void>> FileStagedBody::flush(bool last) {
     if (!last) return {};
     auto synced = file_->sync();
     file_.reset();
+    if (!synced && synced.error().is(StoreError::failed_for_good))
+      stage_->on_failed_sync(synced.error().detail);
     return synced;
   };
   auto result = co_await stage_->threads.call<Result<void>>(std::move(job));

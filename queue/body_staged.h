@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -17,6 +18,9 @@ struct BodyStage {
   const BodyFiles& files;
   JobThreads& threads;  // where files are written and synced
   std::uint64_t inline_limit;
+  // Told why when a sync failed (StoreError::failed_for_good): from then on nothing may be acknowledged, for
+  // what else the disk forgot is not known. Called on `threads`.
+  std::function<void(const std::string&)> on_failed_sync;
   // Octets of staged bodies in memory. Above kMaxStaged every further body goes to its file at once, so that
   // a thousand slow clients cannot hold a thousand times the limit.
   std::atomic<std::uint64_t> staged = 0;

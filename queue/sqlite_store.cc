@@ -148,7 +148,8 @@ Result<void> SqliteStoreImpl::start() {
       BodyFiles::open(options_.data_dir / "bodies");  // syncs data_dir, so the database's name is there too
   if (!files) return files.error();
   files_ = std::move(*files);
-  stage_ = std::make_shared<BodyStage>(*files_, *file_threads_, options_.inline_limit);
+  auto fail_for_good = [this](const std::string& why) { committer_->fail_for_good(why); };
+  stage_ = std::make_shared<BodyStage>(*files_, *file_threads_, options_.inline_limit, fail_for_good);
   for (auto* into : {&reader_, &operator_reader_}) {
     auto reader = make_reader();
     if (!reader) return reader.error();
@@ -164,8 +165,7 @@ Result<void> SqliteStoreImpl::start() {
       std::make_unique<SqliteCommitter>(parts, HistoryLimits{options_.history, options_.history_size});
   auto started = committer_->start(std::move(*db), [this] { caretaker_.want_checkpoint(); });
   if (!started) return started;
-  caretaker_.start(std::move(*checkpoints),
-                   [this](const std::string& why) { committer_->fail_for_good(why); });
+  caretaker_.start(std::move(*checkpoints), fail_for_good);
   return {};
 }
 

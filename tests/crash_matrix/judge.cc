@@ -10,7 +10,22 @@ Judge::Judge(Life& life, const std::vector<std::string>& said) : life_(life) {
     const std::string name = line.substr(space + 1, line.find(' ', space + 1) - space - 1);
     if (line.starts_with("begin")) begun_.insert(name);
     if (line.starts_with("done")) done_.insert(name);
+    judge_failed_syncs(line, name);
   }
+}
+
+// Once a sync has failed, that process acknowledges nothing more (invariant 4). A sync that found no room is
+// no such failure: what it was to keep is refused and removed.
+void Judge::judge_failed_syncs(const std::string& line, const std::string& name) {
+  if (name == "recover") sync_failed_ = false;  // another life
+  const bool of_body =
+      line.find("syncing") != std::string::npos && line.find("Input/output") != std::string::npos;
+  if (line.starts_with("refused") &&
+      (of_body || line.find("nothing more is acknowledged") != std::string::npos))
+    sync_failed_ = true;
+  const bool promises = name != "open" && name != "checkpoint" && name != "close" && name != "all";
+  expect(!line.starts_with("done") || !promises || !sync_failed_,
+         name + " was acknowledged though a sync had failed");
 }
 
 std::vector<std::string> Judge::judge() {

@@ -1,7 +1,7 @@
 // tests/crash_matrix/judge.h — is what a life left behind what the store promised? Recovers it twice.
 //
 // A step that is done must be there, one that did not begin must not, and one that was cut off must be there
-// wholly or not at all (invariants 1, 2, 3, 5, 6, 7, 9, 10). Then the queue must still empty to nothing.
+// wholly or not at all (invariants 1, 2, 3, 4, 5, 6, 7, 9, 10). Then the queue must still empty to nothing.
 #pragma once
 
 #include <initializer_list>
@@ -30,6 +30,7 @@ class Judge {
   };
   using Picture = std::map<std::string, Row>;  // by message and address
 
+  void judge_failed_syncs(const std::string& line, const std::string& name);
   void expect(bool holds, const std::string& otherwise);
   bool look(Picture& picture);  // opens; false when that fails
   const Row* find(const Picture& picture, char message, const std::string& to) const;
@@ -43,6 +44,7 @@ class Judge {
 
   Life& life_;
   std::set<std::string> begun_, done_;
+  bool sync_failed_ = false;
   std::vector<std::string> wrong_;
 };
 

@@ -5,14 +5,16 @@
 
 A life of the store (store_life.cc: accept small and large, claim, deliver, defer, bounce, expire, hold, close, recover,
 end) is traced once to count its calls. Then, for each (call, occurrence), it lives again under strace's injection:
-SIGKILL at that call; an error there, once; an error there and ever after; and, by the program itself, each write cut in
-half, once, and as the last for which there was room. What it left is recovered twice and judged:
+SIGKILL at that call; an error there, once; an error there and ever after. And, by the program itself, which counts over all
+threads: an error, once and ever after, at each call that changes or syncs a file; each write cut in half, once, and as the
+last for which there was room. What it left is recovered twice and judged:
 what was acknowledged is there and whole, what was cut off is there wholly or not at all, nothing is left behind, and
 the queue still empties. --every N tries each N-th point. A call that occurs very often (each start looks at 256
 directories) is tried at about 60 of its occurrences; --often N: at N, 0: at all. With --fresh each life begins by making the store, whose
 thousands of calls are otherwise made before. Exit code 1 when something is wrong.
 
-strace counts per thread: occurrence n of a name is that of whichever thread comes to its n-th first.
+strace counts per thread: occurrence n of a name is that of whichever thread comes to its n-th first, and the others' n-th
+may never be met; that is why the program counts for itself too.
 """
 import argparse
 import collections
@@ -37,6 +39,12 @@ ERRORS = {
     "fsync": ["EIO", "ENOSPC"], "fdatasync": ["EIO", "ENOSPC"], "ftruncate": ["EIO", "ENOSPC"], "unlink": ["EIO"],
     "fcntl": ["EIO"], "fstat": ["EIO"], "newfstatat": ["EIO"], "fallocate": ["ENOSPC"], "statfs": ["EIO"], "mmap": ["ENOMEM"],
 }
+OWN_ERRORS = {  # by the kinds of tests/power_cut/disk_calls.h
+    "make folder": ["EIO", "ENOSPC", "EDQUOT"], "create": ["EIO", "ENOSPC", "EDQUOT", "EMFILE"],
+    "write": ["EIO", "ENOSPC", "EDQUOT"], "resize": ["EIO", "ENOSPC"], "sync": ["EIO", "ENOSPC", "EDQUOT"],
+    "sync folder": ["EIO", "ENOSPC"], "remove": ["EIO"], "rename": ["EIO", "ENOSPC"],
+}
+OWN = ("a change", "half a write")
 LIMIT = 60  # seconds for one life
 
 
@@ -76,15 +84,26 @@ def count(binary, template):
         return {call: (before.get(call, 0), most[call]) for call in CALLS if most[call] > before.get(call, 0)}, total
 
 
-def count_writes(binary):
+def own_points(binary):
+    """Those that the program itself can make go wrong: (what, kind, number)."""
     with tempfile.TemporaryDirectory() as name:
         said = subprocess.run([binary, "live", f"{name}/data", "count"], stdout=subprocess.PIPE, text=True, timeout=LIMIT).stdout
-        return int(said.split()[-1])
+    kinds, (_, _, _, writes) = said.splitlines()[-2].removeprefix("kinds ").split(","), said.splitlines()[-1].split()
+    points = []
+    for number, kind in enumerate(kinds, 1):
+        if kind == "make folder" and number % 32:
+            continue  # 256 of them in one go
+        points += [("a change", f"{when} {error}", number) for error in OWN_ERRORS[kind] for when in ("once", "sticky")]
+    for number in range(1, int(writes) + 1):
+        points += [("half a write", "once short", number), ("half a write", "sticky full", number)]
+    return points
 
 
-def live_with_short_writes(binary, folder, how, number):
+def live_with_own_errors(binary, folder, call, kind, number):
+    when, what = kind.split()
+    how = ["fail", str(number), what, when] if call == "a change" else [what, str(number)]
     try:
-        return subprocess.run([binary, "live", folder / "data", how, str(number)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        return subprocess.run([binary, "live", folder / "data", *how], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               text=True, timeout=LIMIT).stdout
     except subprocess.TimeoutExpired as stuck:
         return (stuck.stdout or b"").decode() + "stuck\n"
@@ -101,8 +120,8 @@ def try_point(binary, template, call, kind, occurrence):
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         when, _, what = kind.partition(" ")
-        if call == "half a write":
-            said = live_with_short_writes(binary, folder, what, occurrence)
+        if call in OWN:
+            said = live_with_own_errors(binary, folder, call, kind, occurrence)
             return judged(binary, folder, said), True
         if when == "kill":
             action = f"signal=KILL:when={occurrence}"
@@ -134,7 +153,7 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--often", type=int, default=60, help="of a call that occurs more often, about so many; 0 for all")
-    parser.add_argument("--only", help="this call alone; \"half a write\" too")
+    parser.add_argument("--only", help="this call alone; \"a change\" and \"half a write\" are the program's own")
     parser.add_argument("--no-errors", action="store_true", help="kills alone")
     parser.add_argument("--no-kills", action="store_true", help="errors alone")
     parser.add_argument("--fresh", action="store_true", help="the store is made in each life")
@@ -161,9 +180,8 @@ def matrix(options, binary, template, began):
                     points.append((call, "kill", occurrence))
                 for error in [] if options.no_errors else ERRORS.get(call, []):
                     points += [(call, f"once {error}", occurrence), (call, f"sticky {error}", occurrence)]
-    if options.only in (None, "half a write") and not options.no_errors:
-        for occurrence in range(1, count_writes(binary) + 1):
-            points += [("half a write", "once short", occurrence), ("half a write", "sticky full", occurrence)]
+    if options.only in (None, *OWN) and not options.no_errors:
+        points += [point for point in own_points(binary) if options.only in (None, point[0])]
     points = points[::options.every]
     tried, met, broken = collections.Counter(), collections.Counter(), []
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:

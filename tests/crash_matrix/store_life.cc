@@ -6,6 +6,7 @@
 //                                  file, and how many of them wrote
 //   store_life live DIR cut N [FLAGS]  at the N-th of them the file system is shut down as by a power cut
 //                                  (FLAGS of the ioctl; 2 = without flushing its log), and the process dies
+//   store_life live DIR fail N ERROR once|sticky   the N-th fails; sticky: and every later one of its kind
 //   store_life live DIR short N    the N-th write writes half of its octets
 //   store_life live DIR full N     it does, and from then on there is no room for any more
 //   store_life check DIR           reads on standard input what was said, recovers twice, and says what is
@@ -39,29 +40,41 @@ void say(const std::string& line) {
 // Counts the calls, and does something at one of them.
 class Fate final : public DiskWatcher {
  public:
-  enum class What { count, cut, make_short, fill };
-  Fate(What what, std::uint64_t at, unsigned flags, int folder)
-      : what_(what), at_(at), flags_(flags), folder_(folder) {}
+  enum class What { count, cut, fail, make_short, fill };
+  struct Plan {
+    What what = What::count;
+    std::uint64_t at = 0;
+    unsigned flags = 2;  // cut
+    int error = 0;       // fail
+    bool sticky = false;
+  };
+  Fate(Plan plan, int folder) : plan_(plan), folder_(folder) {}
 
   Order before(const DiskCall& call) override {
     const bool writes = call.what == DiskCall::What::write;
     ++calls_;
     if (writes) ++writes_;
-    const bool now = what_ == What::cut ? calls_ == at_ : writes && writes_ == at_;
-    if (!now) return {full_ && grows(call) ? ENOSPC : 0, false, false};
-    if (what_ == What::cut) {
-      if (::ioctl(folder_, kShutdown, &flags_) != 0) {
+    if (plan_.what == What::count) kinds_ += std::string(kinds_.empty() ? "" : ",") + name(call.what);
+    const bool of_all = plan_.what == What::cut || plan_.what == What::fail;
+    const bool now = of_all ? calls_ == plan_.at : writes && writes_ == plan_.at;
+    if (!now) {
+      if (full_ && grows(call)) return {ENOSPC, false, false};
+      return {failing_ == call.what ? plan_.error : 0, false, false};
+    }
+    if (plan_.what == What::cut) {
+      if (::ioctl(folder_, kShutdown, &plan_.flags) != 0) {
         say(std::string("the ioctl failed: ") + std::strerror(errno));
         ::_exit(4);
       }
       ::kill(::getpid(), SIGKILL);
     }
-    full_ = what_ == What::fill;
-    return {0, what_ != What::count, false};
+    full_ = plan_.what == What::fill;
+    if (plan_.sticky) failing_ = call.what;
+    return {plan_.error, full_ || plan_.what == What::make_short, false};
   }
   void done(const DiskCall&) override {}
   std::string counts() const {
-    return "calls " + std::to_string(calls_) + " writes " + std::to_string(writes_);
+    return "kinds " + kinds_ + "\ncalls " + std::to_string(calls_) + " writes " + std::to_string(writes_);
   }
 
  private:
@@ -69,17 +82,17 @@ class Fate final : public DiskWatcher {
     return call.what == DiskCall::What::write || call.what == DiskCall::What::create ||
            call.what == DiskCall::What::make_folder;
   }
-  const What what_;
-  const std::uint64_t at_;
-  unsigned flags_;
+  Plan plan_;
   const int folder_;
   std::uint64_t calls_ = 0, writes_ = 0;
+  std::string kinds_;
   bool full_ = false;
+  std::optional<DiskCall::What> failing_;
 };
 
-int live_with(const std::filesystem::path& directory, Fate::What what, std::uint64_t at, unsigned flags) {
+int live_with(const std::filesystem::path& directory, const Fate::Plan& plan) {
   const auto above = std::filesystem::absolute(directory).parent_path();
-  Fate fate(what, at, flags, ::open(above.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  Fate fate(plan, ::open(above.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   begin_watch(above, fate);
   {
     Life life(directory);
@@ -88,6 +101,13 @@ int live_with(const std::filesystem::path& directory, Fate::What what, std::uint
   end_watch();
   say(fate.counts());
   return 0;
+}
+
+int error_of(const std::string& name) {
+  if (name == "ENOSPC") return ENOSPC;
+  if (name == "EDQUOT") return EDQUOT;
+  if (name == "EMFILE") return EMFILE;
+  return EIO;
 }
 
 int check(const std::filesystem::path& directory) {
@@ -118,15 +138,23 @@ std::optional<int> perform(const std::vector<std::string>& words) {
     live(life, say);
     return 0;
   }
-  if (words[2] == "count") return live_with(words[1], What::count, 0, 0);
+  Fate::Plan plan;
+  if (words[2] == "count") return live_with(words[1], plan);
   if (words.size() < 4) return std::nullopt;
-  const std::uint64_t at = std::stoull(words[3]);
-  if (words[2] == "cut")
-    return live_with(words[1], What::cut, at,
-                     words.size() > 4 ? static_cast<unsigned>(std::stoul(words[4])) : 2);
-  if (words[2] == "short") return live_with(words[1], What::make_short, at, 0);
-  if (words[2] == "full") return live_with(words[1], What::fill, at, 0);
-  return std::nullopt;
+  plan.at = std::stoull(words[3]);
+  if (words[2] == "cut") {
+    plan.what = What::cut;
+    if (words.size() > 4) plan.flags = static_cast<unsigned>(std::stoul(words[4]));
+  } else if (words[2] == "fail" && words.size() == 6) {
+    plan.what = What::fail;
+    plan.error = error_of(words[4]);
+    plan.sticky = words[5] == "sticky";
+  } else if (words[2] == "short" || words[2] == "full") {
+    plan.what = words[2] == "short" ? What::make_short : What::fill;
+  } else {
+    return std::nullopt;
+  }
+  return live_with(words[1], plan);
 }
 
 }  // namespace
