@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Power cuts for real: ext4 on a loop device is shut down at every point of a life of the store, and then mounted again.
 
-  tests/power_cut/run.py [--every N] [--build build/release]
+  tests/power_cut/run.py [--every N] [--from N] [--build build/release]
 
 A life (tests/crash_matrix/life.cc) counts the calls by which it changes or syncs files. Then, for each of them, it lives
 again on a fresh file system, and at that call ioctl(EXT4_IOC_SHUTDOWN) cuts it off from its disk: nothing more is written,
@@ -57,6 +57,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
     parser.add_argument("--every", type=int, default=1, help="each N-th point")
+    parser.add_argument("--from", type=int, default=1, dest="first", help="the first call; the making of the store has about 310")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     binary = options.build.resolve() / "tests/store_life"
@@ -69,7 +70,7 @@ def main():
         template = pathlib.Path(name) / "template"
         make_image(template)
         total = count(binary)
-        points = [(kind, at) for at in range(1, total + 1) for kind in KINDS][::options.every]
+        points = [(kind, at) for at in range(options.first, total + 1) for kind in KINDS][::options.every]
         met, broken = collections.Counter(), 0
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
             for (kind, at), (wrong, was_met) in zip(points, pool.map(lambda p: try_point(binary, template, *p), points)):
@@ -77,7 +78,7 @@ def main():
                 if wrong:
                     broken += 1
                     print(f"BROKEN: call {at} of {total}, {kind[0]}: {wrong}", flush=True)
-    print(f"{total} calls in one life; {len(points)} power cuts, of which were met: " +
+    print(f"{total} calls in one life, from number {options.first} on {len(points)} power cuts, of which were met: " +
           ", ".join(f"{n} {kind}" for kind, n in met.items()) + f"; broken: {broken}; {time.monotonic() - began:.0f} s")
     sys.exit(1 if broken else 0)
 
