@@ -302,13 +302,14 @@ TEST_F(Cli, TraceListsOrTellsTheTimeline) {
 
 TEST_F(Cli, SendTestFollowsTheMessageToItsEnd) {
   std::atomic<int> looked = 0;
-  std::string end = "delivered";
+  std::atomic<const char*> end = "delivered";
   const FakeRelay relay(socket(), [&](const std::string& line) -> std::string {
     if (line.starts_with("POST /v1/send-test")) return "200 {\"schema\":1,\"msg\":\"01A\"}";
     const bool over = ++looked > 2;
-    return "200 {\"msg\":\"01A\",\"recipients\":[{\"state\":\"" + (over ? end : "deferred") +
+    const std::string state = over ? end.load() : "deferred";
+    return "200 {\"msg\":\"01A\",\"recipients\":[{\"state\":\"" + state +
            "\"}],\"history\":[{\"at\":\"T1\",\"event\":\"deferred\",\"detail\":{}}" +
-           (over ? ",{\"at\":\"T2\",\"event\":\"" + end + "\",\"detail\":{}}" : "") + "]}";
+           (over ? ",{\"at\":\"T2\",\"event\":\"" + state + "\",\"detail\":{}}" : "") + "]}";
   });
   EXPECT_EQ(run({"send-test", "a@b.example"}).out, "queued as 01A; see holdfast trace 01A\n");
   EXPECT_EQ(relay.asked().back(), "POST /v1/send-test?to=a%40b.example");
@@ -443,8 +444,8 @@ TEST_F(Cli, AFailedReloadSaysWhyAndIs78) {
 }
 
 TEST_F(Cli, OtherAnswersHaveTheirExitCodes) {
-  std::string answer;
-  const FakeRelay relay(socket(), [&](const std::string&) { return answer; });
+  std::atomic<const char*> answer = "";
+  const FakeRelay relay(socket(), [&](const std::string&) { return answer.load(); });
   answer = "400 {\"error\":\"unknown filter\"}";
   EXPECT_EQ(run({"queue", "list"}).code, 64);
   answer = "403 not for you\n";
