@@ -21,7 +21,9 @@ std::string roff(const std::string& text) {
   for (std::size_t at = 0; at < text.size();) {
     const char c = text[at];
     if (static_cast<unsigned char>(c) >= 0x80) {
-      out += fmt::format("\\[u{:04X}]", code_point(text, at));
+      const auto point = code_point(text, at);
+      // Terminals without UTF-8 have no ellipsis, and troff says so instead of showing something.
+      out += point == 0x2026 ? "..." : fmt::format("\\[u{:04X}]", point);
       continue;
     }
     ++at;

@@ -86,6 +86,12 @@ Result<std::unique_ptr<TcpListener>> TcpListener::open(Executor executor, const 
     acceptor.set_option(asio::ip::v6_only(false), error);
   if (!error) acceptor.bind(endpoint, error);
   if (!error) acceptor.listen(tcp::acceptor::max_listen_connections, error);
+  if (error == asio::error::address_in_use)
+    return failed(error.message() + "; another program holds the port: `ss -ltnp` says which");
+  if (error == asio::error::access_denied)
+    return failed(error.message() +
+                  "; a port below 1024 needs CAP_NET_BIND_SERVICE, or the sysctl "
+                  "net.ipv4.ip_unprivileged_port_start");
   if (error) return failed(error.message());
   return std::unique_ptr<TcpListener>(std::make_unique<Listener>(std::move(acceptor)));
 }
