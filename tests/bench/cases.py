@@ -21,7 +21,7 @@ class Sink:
                                         stdout=subprocess.PIPE, text=True)
         self.port = json.loads(self.process.stdout.readline())["port"]
 
-    def result(self, seconds=180):
+    def result(self, seconds=240):
         try:
             out, _ = self.process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
@@ -67,13 +67,13 @@ class Run:
 
     def load(self, messages, size, tls=False, *extra):
         done = subprocess.run([self.build / "tests/smtp_load", "--port", str(self.relay.port), "--messages", str(messages),
-                               "--size", str(size), "--seconds", "150", *(["--tls"] if tls else []), *extra],
+                               "--size", str(size), "--seconds", "240", *(["--tls"] if tls else []), *extra],
                               stdout=subprocess.PIPE, text=True)
         return json.loads(done.stdout)
 
     def background_load(self, messages, size, *extra):
         return subprocess.Popen([self.build / "tests/smtp_load", "--port", str(self.relay.port), "--messages", str(messages),
-                                 "--size", str(size), "--seconds", "150", *extra], stdout=subprocess.PIPE, text=True)
+                                 "--size", str(size), "--seconds", "240", *extra], stdout=subprocess.PIPE, text=True)
 
 
 def complete(sunk, messages, recipients=1):
