@@ -367,7 +367,8 @@ SqliteStoreOptions SqliteStoreOptions::from(const Settings& settings) {
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions options, Clock& clock, Log& log,
                                                        Metrics& metrics) {
   // Tokens of an earlier run must not fit this one's leases.
-  const std::uint64_t first_token = make_system_random()->next() >> 1;
+  const std::uint64_t first_token =
+      options.first_token != 0 ? options.first_token : make_system_random()->next() >> 1;
   auto store = std::make_unique<SqliteStoreImpl>(std::move(options), clock, log, metrics, first_token);
   if (auto started = store->start(); !started) return started.error();
   return std::unique_ptr<SqliteStore>(std::move(store));

@@ -27,6 +27,8 @@ struct SqliteStoreOptions {
   std::uint64_t history_size = 0;  // octets
   std::size_t header_size = 0;     // octets that read_header() looks at beyond the prefix
   const char* vfs = nullptr;       // SQLite's file system; nullptr = the system's
+  // Claims are numbered from here, unlike in any run before; 0: chance says where.
+  std::uint64_t first_token = 0;
 
   static SqliteStoreOptions from(const Settings& settings);
 };

@@ -86,6 +86,7 @@ Life::Life(World& world, Heard& heard, Settings settings, std::filesystem::path 
 
   SqliteStoreOptions options = SqliteStoreOptions::from(*now);
   options.data_dir = directory;
+  options.first_token = world.dice.next() >> 1 | 1;
   real_store_ = must(SqliteStore::open(options, clock, log_, metrics_));
   store_ = std::make_unique<GatedStore>(*real_store_, *real_store_, world, power_, plant);
 
@@ -162,6 +163,7 @@ void Life::take_down(Duration grace) {
 
 void Life::crash() {
   world_.trace.add("crash");
+  world_.seen.ends.push_back(world_.clock.now());
   tap_->crashed();
   world_.seen.crashes.emplace_back(world_.clock.now(), world_.stage.life);
   power_.on = false;
@@ -171,6 +173,7 @@ void Life::crash() {
 
 void Life::stop() {
   world_.trace.add("stop");
+  world_.seen.ends.push_back(world_.clock.now());
   take_down(std::chrono::seconds(25));
   check_at_rest();
   power_.on = false;

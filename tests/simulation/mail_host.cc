@@ -46,8 +46,10 @@ asio::awaitable<bool> MailSession::reply(std::string text) {
   }
   if (host_.slow_seconds > 0 && !stage_.calm)
     co_await sleep_for(stage_.clock, std::chrono::seconds(host_.slow_seconds));
-  if (host_.odd_replies && !stage_.calm && text[0] != '2' && text[0] != '3')
+  if (host_.odd_replies && !stage_.calm && text[0] != '2' && text[0] != '3') {
     text += std::string(" odd\x01\x0b\0\x7f\x9b octets", 17);
+    odd_said_ = true;
+  }
   stage_.trace.add("says", host_.name + (wire_.is_tls() ? " tls " : " clear ") + text.substr(0, 30));
   std::string line = text + "\r\n";
   const bool sent = co_await wire_.send(std::move(line));
@@ -219,7 +221,7 @@ asio::awaitable<bool> MailSession::conclude() {
   stage_.seen.passages.push_back(std::move(passage));
   const bool sent = co_await reply(said);
   stage_.seen.passages[place].ended = stage_.clock.now();
-  if (sent && taken) stage_.seen.passages[place].end = Passage::End::taken;
+  if (sent && taken && !odd_said_) stage_.seen.passages[place].end = Passage::End::taken;
   co_return sent;
 }
 

@@ -81,6 +81,7 @@ class MailSession {
   std::optional<std::size_t> session_;  // in Seen::sessions
   Shown shown_ = Shown::good;           // in this connection's handshake
   int key_ = 0;
+  bool odd_said_ = false;  // no reply behind such a one need be read
 };
 
 }  // namespace holdfast::simulation

@@ -46,6 +46,7 @@ class Judge {
     judge_schedule();
     judge_expiry();
     judge_reports();
+    judge_sessions();
     return std::move(verdicts_);
   }
 
@@ -220,7 +221,7 @@ class Judge {
         if (!hurried && now.at < due - seconds(1))
           fail("the retry schedule: " + to + " was tried again before its time");
         const SteadyTime expires = owner->second->ended + seen_.expire;
-        if (!hurried && now.at - before.at < least && now.at < expires - minutes(2))
+        if (!hurried && now.event != "expired" && now.at - before.at < least && now.at < expires - minutes(2))
           fail("the retry schedule: " + to + " again after " +
                std::to_string(std::chrono::duration_cast<seconds>(now.at - before.at).count()) + " s");
       }
@@ -237,6 +238,34 @@ class Judge {
       if (owner->second->outcome != Letter::Outcome::accepted) continue;
       if (truth_.wall_offset(accepted) != truth_.wall_offset(ended)) continue;
       if (ended - accepted < seen_.expire - seconds(60)) fail("invariant 12: expired early: " + to);
+    }
+  }
+
+  // What the ledger was told, against the sessions that the hosts saw: none is forgotten, and no success is
+  // told of that did not come about. With DANE and a policy a session counts under each.
+  void judge_sessions() {
+    std::map<std::string, std::uint64_t> surely, perhaps;
+    for (const auto& session : seen_.sessions) {
+      ++perhaps[session.domain];
+      if (!session.went_on) continue;
+      const bool at_an_end = std::any_of(seen_.ends.begin(), seen_.ends.end(), [&](SteadyTime end) {
+        return end >= session.at && end - session.at < minutes(3);
+      });
+      if (!at_an_end) ++surely[session.domain];
+    }
+    const auto of = [](const auto& map, const std::string& key) {
+      const auto found = map.find(key);
+      return found == map.end() ? std::uint64_t{0} : found->second;
+    };
+    for (const auto& domain : world_.domains) {
+      const std::string& name = domain->name;
+      if (of(heard_.counted, name) < surely[name])
+        fail("invariant 39: the hosts of " + name + " saw " + std::to_string(surely[name]) +
+             " sessions, the ledger was told of " + std::to_string(of(heard_.counted, name)));
+      if (of(heard_.successes, name) > perhaps[name] * (domain->is_signed ? 2 : 1))
+        fail("invariant 39: the hosts of " + name + " saw " + std::to_string(perhaps[name]) +
+             " sessions, the ledger was told of " + std::to_string(of(heard_.successes, name)) +
+             " that succeeded");
     }
   }
 

@@ -202,6 +202,7 @@ class Simulation {
   // All is well again; everything must come to its end, and the day's reports be told.
   void calm_down() {
     world_.become_calm();
+    world_.seen.hurried.push_back(world_.clock.now());
     life_->store().full = false;
     life_->store().fail_next.reset();
     for (auto& domain : world_.domains) life_->pause(domain->name, false);

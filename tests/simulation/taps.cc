@@ -52,12 +52,11 @@ void SimLog::write(LogLevel level, std::string_view text, const Fields& fields) 
 void TapLedger::record(SessionOutcome outcome) {
   if (!power_.on) return;
   const std::string domain = outcome.report_domain.text();
-  const bool failed_fetch = outcome.policy.type == AppliedPolicy::Type::sts && outcome.policy.text.empty();
-  const bool success = outcome.result == ResultType::success || failed_fetch;
+  const bool success = outcome.result == ResultType::success;
   world_.trace.add("session", domain + " " + name(outcome.result) + " " + outcome.mx_host);
   ++heard_.counted[domain];
   if (success) ++heard_.successes[domain];
-  recent_.push_back({world_.clock.now(), domain, success});
+  recent_.push_back({world_.clock.now(), domain});
   while (world_.clock.now() - recent_.front().at > std::chrono::seconds(2)) recent_.pop_front();
   if (plant_ == Plant::ledger_counts_twice) next_.record(outcome);
   next_.record(std::move(outcome));
@@ -67,7 +66,6 @@ void TapLedger::crashed() {
   for (const auto& one : recent_) {
     if (world_.clock.now() - one.at > std::chrono::seconds(1)) continue;
     ++heard_.counted_lately[one.domain];
-    if (one.success) ++heard_.successes_lately[one.domain];
   }
 }
 

@@ -28,8 +28,7 @@ struct Heard {
   std::map<std::string, Told> recipients;  // by address
   std::map<std::string, std::uint64_t> counted,
       counted_lately;  // TLS sessions by domain; in the last second of a life
-  std::map<std::string, std::uint64_t> successes, successes_lately, under_two;
-  std::vector<std::string> days;
+  std::map<std::string, std::uint64_t> successes;
   std::uint64_t events = 0;
 };
 
@@ -60,7 +59,6 @@ class TapLedger final : public Ledger {
   struct Recent {
     SteadyTime at{};
     std::string domain;
-    bool success = false;
   };
   Ledger& next_;
   World& world_;
