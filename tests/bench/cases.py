@@ -150,7 +150,7 @@ def slow_sink(run, n, *extra):
     sink = run.sink(n, "--delay-ms", str(SLOW_DELAY_MS), *extra)
     run.start(Setup({"*": sink.port}, connections=SLOW_CONNECTIONS, reuse=1000))
     run.load(n, 2 * KIB)
-    sunk = sink.result()
+    sunk = sink.result(400)
     complete(sunk, n)
     # Two flights are the least that DATA takes (envelope; content); RFC 3030 lets BDAT go with the envelope.
     flights = 2 if "--no-chunking" in extra else 1
