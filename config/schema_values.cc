@@ -75,10 +75,8 @@ std::string check_user_name(const std::string& text) {
 }
 
 std::string check_hash(const std::string& text) {
-  return looks_like_hash(text)
-             ? ""
-             : std::string("not a crypt hash; make one by `mkpasswd -m yescrypt`, or use ") +
-                   "password_file for a clear password";
+  if (looks_like_hash(text)) return "";
+  return "not a crypt hash; make one by `mkpasswd -m yescrypt`, or use password_file for a clear password";
 }
 
 std::string check_ip(const std::string& text) {
