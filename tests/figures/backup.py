@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 
 from relay import ROOT, Relay, add_options, free_port, wait_until
 
@@ -58,6 +57,34 @@ class Server:
         writer.close()
 
 
+def try_it(first, second, folder, port):
+    bodies = ["small\r\n", ("x" * 70 + "\r\n") * 20000]
+    first.start()
+    (first.data / "users").touch()  # as `holdfast init` leaves them
+    (first.data / "dkim").mkdir(exist_ok=True)
+    with smtplib.SMTP("127.0.0.1", first.port) as client:
+        for body in bodies:
+            client.sendmail("me@sender.test", ["you@backup.test"], f"From: me@sender.test\r\nSubject: kept\r\n\r\n{body}")
+    wait_until(lambda: [row["state"] for row in first.ask("queue", "list")] == ["deferred"] * 2, "both to wait")
+    backup = re.sub(r"^D=.*$", f"D={first.data}", commands("D=/var/lib/holdfast"), flags=re.M)
+    subprocess.run(["bash", "-euc", backup], cwd=folder, check=True)
+    first.kill()
+
+    me = pwd.getpwuid(os.getuid()).pw_name
+    restore = commands("cp -a backup/.").replace("holdfast:", f"{me}:")
+    subprocess.run(["bash", "-euc", f"D={second.data}\n{restore}"], cwd=folder, check=True)
+    server = Server(port)
+    second.start()
+    wait_until(lambda: len(second.ask("queue", "list")) == 2, "the restored queue")
+    subprocess.run([second.binary, "queue", "retry", "--all", "--yes", "-c", second.config], check=True,
+                   stdout=subprocess.DEVNULL)
+    wait_until(lambda: not second.ask("queue", "list"), "an empty queue")
+    code = second.stop()
+    good = sorted(server.came) == sorted(hashlib.sha256(body.encode()).hexdigest() for body in bodies) and code == 0
+    print("both messages came out of the restored relay" if good else f"{len(server.came)} came, exit code {code}")
+    return 0 if good else 1
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_options(parser)
@@ -65,38 +92,18 @@ def main():
     if not shutil.which("sqlite3"):
         print("sqlite3 is not installed: not tried")
         return 77
-    bodies = ["small\r\n", ("x" * 70 + "\r\n") * 20000]
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         port = free_port()
         routes, settings = {"backup.test": f"127.0.0.1:{port}"}, {"queue.min_free_space": '"0%"', "delivery.retry": '["1h"]'}
         first = Relay(options.build, folder, routes, settings, "first")
-        first.start()
-        (first.data / "users").touch()  # as `holdfast init` leaves them
-        (first.data / "dkim").mkdir(exist_ok=True)
-        with smtplib.SMTP("127.0.0.1", first.port) as client:
-            for body in bodies:
-                client.sendmail("me@sender.test", ["you@backup.test"], f"From: me@sender.test\r\nSubject: kept\r\n\r\n{body}")
-        wait_until(lambda: [row["state"] for row in first.ask("queue", "list")] == ["deferred"] * 2, "both to wait")
-        backup = re.sub(r"^D=.*$", f"D={first.data}", commands("D=/var/lib/holdfast"), flags=re.M)
-        subprocess.run(["bash", "-euc", backup], cwd=folder, check=True)
-        first.kill()
-
         second = Relay(options.build, folder, routes, settings, "second")
-        me = pwd.getpwuid(os.getuid()).pw_name
-        restore = commands("cp -a backup/.").replace("holdfast:", f"{me}:")
-        subprocess.run(["bash", "-euc", f"D={second.data}\n{restore}"], cwd=folder, check=True)
-        server = Server(port)
-        second.start()
-        wait_until(lambda: len(second.ask("queue", "list")) == 2, "the restored queue")
-        subprocess.run([second.binary, "queue", "retry", "--all", "--yes", "-c", second.config], check=True,
-                       stdout=subprocess.DEVNULL)
-        wait_until(lambda: not second.ask("queue", "list"), "an empty queue")
-        time.sleep(0.2)
-        code = second.stop()
-        good = sorted(server.came) == sorted(hashlib.sha256(body.encode()).hexdigest() for body in bodies) and code == 0
-        print("both messages came out of the restored relay" if good else f"{len(server.came)} came, exit code {code}")
-        return 0 if good else 1
+        try:
+            return try_it(first, second, folder, port)
+        finally:
+            for relay in (first, second):
+                if relay.process and relay.process.poll() is None:
+                    relay.kill()
 
 
 if __name__ == "__main__":
