@@ -116,7 +116,8 @@ bool Relay::start() {
   command.insert(command.end(), {options_.binary, "serve", "-c", config_file().string()});
   process_ = std::make_unique<Process>(command);
   for (const auto* mode : {"submission", "trusted"}) {
-    const auto line = wait_for_log({{"text", "listening"}, {"mode", mode}});
+    // A start under a sanitizer on a busy machine has been seen to take 25 seconds.
+    const auto line = wait_for_log({{"text", "listening"}, {"mode", mode}}, Milliseconds(60000));
     const auto endpoint = line ? endpoint_from((*line)["bind"] + (*line)["address"]) : std::nullopt;
     if (!endpoint) return false;
     (mode == std::string("trusted") ? trusted_ : submission_) = *endpoint;
