@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -36,6 +38,20 @@ Result<void> sync_directory(const fs::path& path) {
   auto result = synced ? Result<void>() : Result<void>(failed_sync(path));
   ::close(descriptor);
   return result;
+}
+
+// Asks ext4 to spread the subdirectories over the disk (chattr +T): next to each other they share one table
+// of inodes, and without a journal a new file is looked for behind all that were removed from it in the last
+// seconds, half a millisecond each. Other file systems know no such wish.
+void spread_subdirectories(const fs::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return;
+  int flags = 0;
+  if (::ioctl(descriptor, FS_IOC_GETFLAGS, &flags) == 0) {
+    flags |= FS_TOPDIR_FL;
+    ::ioctl(descriptor, FS_IOC_SETFLAGS, &flags);
+  }
+  ::close(descriptor);
 }
 
 }  // namespace
@@ -91,6 +107,7 @@ Result<std::unique_ptr<BodyFiles>> BodyFiles::open(fs::path directory) {
     return !code;
   };
   if (!make(directory)) return Error(StoreError::io, directory.string() + ": " + code.message());
+  spread_subdirectories(directory);
   // All at once: afterwards a new file needs one directory synced, not two.
   for (unsigned i = 0; i < 256; ++i) {
     const fs::path path = directory / fmt::format("{:02x}", i);
