@@ -196,12 +196,19 @@ Result<void> SqliteCommitter::try_commit(std::span<Job> jobs) {
   }
   if (auto committed = writer_.commit(); !committed) {
     const Error error = judge_commit_error(committed.error());
+    // After a failed sync the rows may stand in the log all the same and be there at the next start, so what
+    // they name stays; if they are not, it is an orphan then.
+    if (failed_) {
+      for (auto* body : effects.kept_files) body->keep_file();
+    }
     writer_.rollback();
     undo(effects);
     if (writer_.in_transaction()) fail_for_good("a transaction could not be rolled back");
     return error;
   }
   settle(effects);
+  // A sync failed elsewhere meanwhile: it is not known whether this one kept what it said.
+  if (failed_) return Error(StoreError::failed_for_good);
   return {};
 }
 
