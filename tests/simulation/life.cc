@@ -118,7 +118,8 @@ Life::Life(World& world, Heard& heard, Settings settings, std::filesystem::path 
                                                              random_, log_, &signer_, report_ends_.get()});
 }
 
-Life::~Life() = default;
+// The threads of the store end before the context to which they may still be posting (tests/fakes/run.h).
+Life::~Life() { real_store_.reset(); }
 
 void Life::start() {
   world_.seen.lives.emplace_back(
