@@ -155,10 +155,10 @@ struct HistoryEntry {
   std::string detail;  // JSON object
 };
 
-// hold: queued to held; one in hand keeps its claim, and what becomes of that attempt counts. release: held to
-// queued, due now. retry: queued ones become due now, but for those in hand. remove: ends them, ended ones not.
-// bounce: ends them as bounced, for `reason`, all or none: when one has ended or is in hand, the batch is
-// rejected, so that the notification in it never tells of a failure that did not happen.
+// hold: queued to held; one in hand keeps its claim, and what becomes of that attempt counts. release: held
+// to queued, due now. retry: queued ones become due now, but for those in hand. remove: ends them, ended ones
+// not. bounce: ends them as bounced, for `reason`, all or none: when one has ended or is in hand, the batch
+// is rejected, so that the notification in it never tells of a failure that did not happen.
 struct OperatorChange {
   enum class What { hold, release, remove, retry, bounce } what = What::hold;
   std::vector<RecipientId> recipients;
