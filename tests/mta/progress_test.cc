@@ -51,8 +51,14 @@ class ProgressBar : public testing::Test {
     std::filesystem::create_directory(dir_.path() / "data");
     relay_ = std::make_unique<FakeRelay>(dir_.path() / "data/admin.sock", [this](const std::string& request) {
       if (slow_) std::this_thread::sleep_for(4 * Progress::kPatience);
-      return answer_ ? answer_(request) : "200 {\"schema\":1,\"count\":3,\"active\":0}";
+      return exporting_ ? export_two(request) : "200 {\"schema\":1,\"count\":3,\"active\":0}";
     });
+  }
+
+  static std::string export_two(const std::string& request) {
+    if (!request.starts_with("GET /v1/queue"))
+      return request.ends_with("/content") ? "200 Subject: x\r\n\r\ny\r\n" : "200 {\"schema\":1}";
+    return "200 {\"msg\":\"00000000000000000000000001\"}\n{\"msg\":\"00000000000000000000000002\"}\n";
   }
 
   // The words with -c; `out` is a file, `err` what the terminal got.
@@ -93,8 +99,7 @@ class ProgressBar : public testing::Test {
   }
 
   ConfigDirectory dir_;
-  std::atomic<bool> slow_{true};
-  std::function<std::string(const std::string&)> answer_;
+  std::atomic<bool> slow_{true}, exporting_{false};
   std::unique_ptr<FakeRelay> relay_;
 };
 
@@ -131,12 +136,7 @@ TEST_F(ProgressBar, LeavesQuickCommandsAlone) {
 }
 
 TEST_F(ProgressBar, CountsTheMessagesOfAnExport) {
-  slow_ = true;
-  answer_ = [](const std::string& request) -> std::string {
-    if (!request.starts_with("GET /v1/queue"))
-      return request.ends_with("/content") ? "200 Subject: x\r\n\r\ny\r\n" : "200 {\"schema\":1}";
-    return "200 {\"msg\":\"00000000000000000000000001\"}\n{\"msg\":\"00000000000000000000000002\"}\n";
-  };
+  exporting_ = true;
   const Ran ran = run_on_terminal({"queue", "export"});
   EXPECT_EQ(ran.code, 0) << ran.err;
   EXPECT_THAT(ran.err, HasSubstr("listing the queue"));
