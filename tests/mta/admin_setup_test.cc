@@ -49,7 +49,7 @@ class AdminSetupTest : public testing::Test {
     request.trusted = trusted_;
     EXPECT_TRUE(parse_target(target, request)) << target;
     EXPECT_TRUE(AdminSetup::is_mine(request.path)) << target;
-    return run(setup_.handle(std::move(request)));
+    return run(context_, setup_.handle(std::move(request)));
   }
   std::string body(const std::string& method, const std::string& target, const std::string& sent = "") {
     const AdminResponse response = ask(method, target, sent);
@@ -68,7 +68,7 @@ class AdminSetupTest : public testing::Test {
   std::filesystem::path folder_;
   FixedSettings settings_;
   CapturingLog log_;
-  asio::io_context context_;
+  asio::io_context context_, another_;
   asio::ip::udp::socket silent_{context_, {asio::ip::make_address("127.0.0.1"), 0}};
   asio::thread_pool blocking_{2};
   AdminSetup setup_{AdminSetup::Parts{settings_, blocking_.get_executor(), log_}};
@@ -175,7 +175,8 @@ TEST_F(AdminSetupTest, ChecksOneThingAtATimeAndSaysWhatDnsDidNotTell) {
   request.method = "GET";
   request.trusted = true;
   ASSERT_TRUE(parse_target("/v1/check?domain=a.example", request));
-  auto first = std::async(std::launch::async, [&] { return run(setup_.handle(std::move(request))); });
+  auto first =
+      std::async(std::launch::async, [&] { return run(another_, setup_.handle(std::move(request))); });
   wait_for_a_question();
   const AdminResponse second = ask("GET", "/v1/check?domain=b.example");
   EXPECT_EQ(second.status, 503) << second.body;
