@@ -6,7 +6,7 @@
 namespace holdfast {
 namespace {
 
-std::string header(const Section& section) {
+std::string table_header(const Section& section) {
   if (section.name.empty()) return "";
   return section.array ? "[[" + section.name + "]]" : "[" + section.name + "]";
 }
@@ -43,7 +43,7 @@ std::string reference() {
     // Examples of arrays stay comments: they are nobody's configuration. The listener's are true defaults.
     const bool example = section.array && section.name != "listener";
     const std::string mark = example ? "# " : "";
-    std::string line = mark + header(section);
+    std::string line = mark + table_header(section);
     if (!section.name.empty()) {
       pad(line, remark_column);
       out += line + "# " + section.sentence + (example ? "; an example" : "") + "\n";
@@ -64,7 +64,7 @@ std::string show(const Loaded& loaded, bool origins) {
   std::string out;
   for (const Section& section : schema()) {
     for (std::size_t i = 0; i < section.size(*loaded.settings); ++i) {
-      if (!section.name.empty()) out += (out.empty() ? "" : "\n") + header(section) + "\n";
+      if (!section.name.empty()) out += (out.empty() ? "" : "\n") + table_header(section) + "\n";
       const void* part = section.part_of(*loaded.settings, i);
       for (const Key& key : section.keys) {
         const KeyPlace place{section.name, i, key.name};

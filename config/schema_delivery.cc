@@ -1,15 +1,13 @@
 #include "config/key_builder.h"
 #include "config/schema_keys.h"
 #include "config/schema_values.h"
+#include "config/units.h"
 
 namespace holdfast {
 
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr std::uint64_t KiB = 1024, MiB = 1024 * KiB;
-constexpr auto day = 24h;
 
 const std::vector<Choice<PolicyMode>> policy_modes = {
     {"enforce", PolicyMode::enforce}, {"observe", PolicyMode::observe}, {"off", PolicyMode::off}};
@@ -48,9 +46,9 @@ std::vector<Key> delivery_keys() {
                      "address families used");
   k.list("retry", &DeliverySettings::retry, {"5m", "15m", "30m", "1h", "2h", "4h"}, "times of 1s to 7d",
          "waits between attempts; the last repeats; 10 % jitter", read_time, print_duration);
-  k.duration("expire", &DeliverySettings::expire, "5d", 1min, 30 * day,
+  k.duration("expire", &DeliverySettings::expire, "5d", 1min, 30 * kOneDay,
              "an undelivered message is returned after so long");
-  k.duration("delay_notice_after", &DeliverySettings::delay_notice_after, "4h", 0ms, 30 * day,
+  k.duration("delay_notice_after", &DeliverySettings::delay_notice_after, "4h", 0ms, 30 * kOneDay,
              "the sender is told once that a message waits; 0 = never");
   k.integer("connections_per_destination", &DeliverySettings::connections_per_destination, 20, 1, 10'000,
             "at once to one destination");
@@ -136,7 +134,7 @@ std::vector<Key> sts_keys() {
   k.integer("https_port", &StsSettings::https_port, 443, 1, 65535, "port of policy hosts");
   k.duration("fetch_timeout", &StsSettings::fetch_timeout, "60s", 1s, 5min,
              "one total deadline for fetching a policy");
-  k.duration("refresh", &StsSettings::refresh, "24h", 1min, 30 * day,
+  k.duration("refresh", &StsSettings::refresh, "24h", 1min, 30 * kOneDay,
              "cached policies are fetched again so often");
   // RFC 8461 section 3.3 suggests 64 kilobytes.
   k.size("max_policy_size", &StsSettings::max_policy_size, "64KiB", 1 * KiB, 1 * MiB,

@@ -1,15 +1,13 @@
 #include "config/key_builder.h"
 #include "config/schema_keys.h"
 #include "config/schema_values.h"
+#include "config/units.h"
 
 namespace holdfast {
 
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr std::uint64_t KiB = 1024, MiB = 1024 * KiB, GiB = 1024 * MiB, TiB = 1024 * GiB;
-constexpr auto day = 24h;
 
 }  // namespace
 
@@ -21,13 +19,13 @@ std::vector<Key> tlsrpt_keys() {
   k.text("contact", &TlsrptSettings::contact, "", "an address; \"\" = postmaster@hostname",
          "contact-info; its domain is submitter, From and DKIM domain of the reports", check_address);
   k.texts("exclude", &TlsrptSettings::exclude, {}, "domains", "no reports for these", check_domain);
-  k.duration("jitter", &TlsrptSettings::jitter, "4h", 0ms, 1 * day,
+  k.duration("jitter", &TlsrptSettings::jitter, "4h", 0ms, 1 * kOneDay,
              "reports are spread over so long after midnight UTC");
   k.flag("only_failures", &TlsrptSettings::only_failures, false, "no report for a day without failures");
   k.flag("https", &TlsrptSettings::https, true, "send to https: targets too");
   k.integer("https_port", &TlsrptSettings::https_port, 443, 1, 65535,
             "port of https: targets that name none");
-  k.duration("retry_for", &TlsrptSettings::retry_for, "24h", 0ms, 7 * day,
+  k.duration("retry_for", &TlsrptSettings::retry_for, "24h", 0ms, 7 * kOneDay,
              "a report that cannot be sent is given up after so long");
   return k.take();
 }
@@ -62,10 +60,10 @@ std::vector<Key> queue_keys() {
         return out = *reserve, "";
       },
       print_disk_reserve);
-  k.duration("history", &QueueSettings::history, "7d", 0ms, 366 * day,
+  k.duration("history", &QueueSettings::history, "7d", 0ms, 366 * kOneDay,
              "what became of a message is kept so long");
   k.size("history_size", &QueueSettings::history_size, "1GiB", 0, 1 * TiB, "the older goes first");
-  k.duration("bounce_expire", &QueueSettings::bounce_expire, "1d", 1min, 30 * day,
+  k.duration("bounce_expire", &QueueSettings::bounce_expire, "1d", 1min, 30 * kOneDay,
              "lifetime of null-sender mail");
   return k.take();
 }

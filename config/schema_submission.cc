@@ -1,14 +1,13 @@
 #include "config/key_builder.h"
 #include "config/schema_keys.h"
 #include "config/schema_values.h"
+#include "config/units.h"
 
 namespace holdfast {
 
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr std::uint64_t KiB = 1024, MiB = 1024 * KiB, GiB = 1024 * MiB;
 
 }  // namespace
 

@@ -3,13 +3,13 @@
 #include <algorithm>
 
 #include "config/key_builder.h"
+#include "config/units.h"
 #include "config/users_file.h"
 
 namespace holdfast {
 namespace {
 
 using namespace std::chrono_literals;
-constexpr auto day = 24h;
 
 bool is_domain(std::string_view text) {
   const auto parsed = HostPort::parse(text, 1);
@@ -101,7 +101,7 @@ std::string print_network(const Network& network) { return network.text(); }
 std::string read_time(const std::string& text, Millis& out) {
   const auto time = parse_duration(text);
   if (!time) return quote_toml(text) + " is not a time; write a number and s, m, h or d, such as \"15m\"";
-  if (*time < 1s || *time > 7 * day) return quote_toml(text) + " is out of bounds; write 1s to 7d";
+  if (*time < 1s || *time > 7 * kOneDay) return quote_toml(text) + " is out of bounds; write 1s to 7d";
   return out = *time, "";
 }
 

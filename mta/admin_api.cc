@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "mta/admin_answer.h"
 #include "mta/admin_json.h"
 #include "mta/json_text.h"
 #include "mta/test_message.h"
@@ -11,27 +12,6 @@
 namespace holdfast {
 
 namespace {
-
-AdminResponse answer(int status, std::string body) {
-  AdminResponse response;
-  response.status = status;
-  response.body = std::move(body);
-  return response;
-}
-
-AdminResponse failure(int status, std::string_view text) { return answer(status, error_json(text) + "\n"); }
-
-AdminResponse lines(std::string body) {
-  AdminResponse response;
-  response.content_type = "application/x-ndjson";
-  response.body = std::move(body);
-  return response;
-}
-
-std::string value_of(const AdminRequest& request, const std::string& key) {
-  const auto found = request.query.find(key);
-  return found == request.query.end() ? std::string() : found->second;
-}
 
 std::string reasons_json(const char* key, const std::vector<std::string>& reasons) {
   std::string list;
@@ -95,19 +75,19 @@ asio::awaitable<AdminResponse> AdminApi::handle(AdminRequest request) {
 asio::awaitable<AdminResponse> AdminApi::get(AdminRequest request) {
   constexpr std::string_view kMessages = "/v1/messages/", kContent = "/content";
   const std::string path = request.path;
-  if (path == "/livez" || (path == "/v1/health" && value_of(request, "ready") != "1")) {
-    co_return answer(200, "{\"schema\":1,\"live\":true}\n");
+  if (path == "/livez" || (path == "/v1/health" && query_value(request, "ready") != "1")) {
+    co_return admin_answer(200, "{\"schema\":1,\"live\":true}\n");
   }
   if (path == "/readyz" || path == "/v1/health") co_return co_await ready();
   if (path == "/metrics") {
     std::string text = co_await parts_.service.metrics_text();
-    AdminResponse response = answer(200, std::move(text));
+    AdminResponse response = admin_answer(200, std::move(text));
     response.content_type = "text/plain; version=0.0.4; charset=utf-8";
     co_return response;
   }
   if (path == "/v1/status") {
     const std::string status = co_await parts_.service.status_json();
-    co_return answer(200, status + "\n");
+    co_return admin_answer(200, status + "\n");
   }
   if (path == "/v1/queue") co_return co_await queue_.list(std::move(request));
   if (path == "/v1/queue/summary") co_return co_await queue_.summary(std::move(request));
@@ -119,12 +99,12 @@ asio::awaitable<AdminResponse> AdminApi::get(AdminRequest request) {
     co_return co_await queue_.content(std::move(id), request.trusted);
   }
   if (path == "/v1/destinations") co_return co_await destinations();
-  if (path == "/v1/sts") co_return co_await policies(value_of(request, "domain"));
+  if (path == "/v1/sts") co_return co_await policies(query_value(request, "domain"));
   if (path == "/v1/tlsrpt/preview")
-    co_return co_await preview(value_of(request, "day"), value_of(request, "domain"));
+    co_return co_await preview(query_value(request, "day"), query_value(request, "domain"));
   if (path == "/v1/tlsrpt/status")
-    co_return co_await report_status(value_of(request, "day"), value_of(request, "all"));
-  co_return failure(404, "there is no " + path);
+    co_return co_await report_status(query_value(request, "day"), query_value(request, "all"));
+  co_return admin_failure(404, "there is no " + path);
 }
 
 asio::awaitable<AdminResponse> AdminApi::post(AdminRequest request) {
@@ -135,13 +115,13 @@ asio::awaitable<AdminResponse> AdminApi::post(AdminRequest request) {
     co_return co_await std::move(changing);
   }
   if (path == "/v1/reload") co_return co_await reload();
-  if (path == "/v1/send-test") co_return co_await send_test(value_of(request, "to"));
-  if (path == "/v1/sts/refresh") co_return co_await refresh_policy(value_of(request, "domain"));
-  if (path == "/v1/sts/flush") co_return co_await flush_policies(value_of(request, "domain"));
-  if (path == "/v1/tlsrpt/send") co_return co_await send_reports(value_of(request, "day"));
-  const std::string name = value_of(request, "name");
+  if (path == "/v1/send-test") co_return co_await send_test(query_value(request, "to"));
+  if (path == "/v1/sts/refresh") co_return co_await refresh_policy(query_value(request, "domain"));
+  if (path == "/v1/sts/flush") co_return co_await flush_policies(query_value(request, "domain"));
+  if (path == "/v1/tlsrpt/send") co_return co_await send_reports(query_value(request, "day"));
+  const std::string name = query_value(request, "name");
   if ((path == "/v1/destinations/pause" || path == "/v1/destinations/resume") && name.empty()) {
-    co_return failure(400, "name= says which destination");
+    co_return admin_failure(400, "name= says which destination");
   }
   if (path == "/v1/destinations/pause" || path == "/v1/destinations/resume") {
     const bool pausing = path.ends_with("pause");
@@ -151,21 +131,21 @@ asio::awaitable<AdminResponse> AdminApi::post(AdminRequest request) {
     } else {
       co_await parts_.scheduler.resume(name);
     }
-    co_return answer(200, "{\"schema\":1,\"count\":1}\n");
+    co_return admin_answer(200, "{\"schema\":1,\"count\":1}\n");
   }
-  co_return failure(404, "there is no " + path + " to change");
+  co_return admin_failure(404, "there is no " + path + " to change");
 }
 
 asio::awaitable<AdminResponse> AdminApi::ready() {
   const auto reasons = co_await parts_.service.not_ready();
-  co_return answer(reasons.empty() ? 200 : 503, reasons_json("not_ready", reasons));
+  co_return admin_answer(reasons.empty() ? 200 : 503, reasons_json("not_ready", reasons));
 }
 
 asio::awaitable<AdminResponse> AdminApi::destinations() {
   std::string body;
   const auto all = co_await parts_.scheduler.destinations();
   for (const auto& status : all) body += destination_json(status) + "\n";
-  co_return lines(std::move(body));
+  co_return admin_lines(std::move(body));
 }
 
 asio::awaitable<AdminResponse> AdminApi::policies(std::string domain) {
@@ -175,46 +155,47 @@ asio::awaitable<AdminResponse> AdminApi::policies(std::string domain) {
     if (!domain.empty() && entry.cached.domain.text() != domain) continue;
     body += policy_json(entry.cached, entry.source) + "\n";
   }
-  if (body.empty() && !domain.empty()) co_return failure(404, "no policy of " + domain + " is in force");
-  co_return lines(std::move(body));
+  if (body.empty() && !domain.empty())
+    co_return admin_failure(404, "no policy of " + domain + " is in force");
+  co_return admin_lines(std::move(body));
 }
 
 asio::awaitable<AdminResponse> AdminApi::refresh_policy(std::string domain) {
   auto name = DomainName::parse(domain);
-  if (!name) co_return failure(400, "domain: " + name.error().detail);
+  if (!name) co_return admin_failure(400, "domain: " + name.error().detail);
   const auto found = co_await parts_.policies.refresh(*name);
   parts_.log.event("admin", Fields().add("change", "sts refresh").add("domain", name->text()));
   if (found.fetch_failure)
-    co_return failure(503, std::string(describe(*found.fetch_failure)) + ": " + found.detail);
+    co_return admin_failure(503, std::string(describe(*found.fetch_failure)) + ": " + found.detail);
   switch (found.state) {
-    case StsLookup::State::present: co_return lines(policy_json(*found.cached, "fetched") + "\n");
+    case StsLookup::State::present: co_return admin_lines(policy_json(*found.cached, "fetched") + "\n");
     case StsLookup::State::absent:
-      co_return failure(404,
-                        name->text() + " has no policy" + (found.detail.empty() ? "" : ": " + found.detail));
+      co_return admin_failure(
+          404, name->text() + " has no policy" + (found.detail.empty() ? "" : ": " + found.detail));
     case StsLookup::State::unknown: break;
   }
-  co_return failure(503, "DNS could not tell: " + found.detail);
+  co_return admin_failure(503, "DNS could not tell: " + found.detail);
 }
 
 asio::awaitable<AdminResponse> AdminApi::flush_policies(std::string domain) {
   std::optional<DomainName> name;
   if (!domain.empty()) {
     auto parsed = DomainName::parse(domain);
-    if (!parsed) co_return failure(400, "domain: " + parsed.error().detail);
+    if (!parsed) co_return admin_failure(400, "domain: " + parsed.error().detail);
     name = *parsed;
   }
   const auto count = co_await parts_.policies.flush(name);
   parts_.log.event("admin", Fields().add("change", "sts flush").add("domain", domain));
-  co_return answer(200, "{\"schema\":1,\"count\":" + std::to_string(count) + "}\n");
+  co_return admin_answer(200, "{\"schema\":1,\"count\":" + std::to_string(count) + "}\n");
 }
 
 asio::awaitable<AdminResponse> AdminApi::preview(std::string day, std::string domain) {
   const auto date = parse_day(day, parts_.clock.wall());
-  if (!date) co_return failure(400, "day: \"" + day + "\" is neither today nor YYYY-MM-DD");
+  if (!date) co_return admin_failure(400, "day: \"" + day + "\" is neither today nor YYYY-MM-DD");
   DomainName name;
   if (!domain.empty()) {
     auto parsed = DomainName::parse(domain);
-    if (!parsed) co_return failure(400, "domain: " + parsed.error().detail);
+    if (!parsed) co_return admin_failure(400, "domain: " + parsed.error().detail);
     name = *parsed;
   }
   const auto settings = parts_.settings.current();
@@ -223,42 +204,43 @@ asio::awaitable<AdminResponse> AdminApi::preview(std::string day, std::string do
   sender.contact = settings->tlsrpt.contact;
   sender.node = settings->hostname;
   auto body = co_await preview_reports(parts_.ledger, parts_.resolver, std::move(sender), *date, name);
-  if (!body) co_return failure(503, body.error().text());
-  co_return lines(std::move(*body));
+  if (!body) co_return admin_failure(503, body.error().text());
+  co_return admin_lines(std::move(*body));
 }
 
 asio::awaitable<AdminResponse> AdminApi::report_status(std::string day, std::string all) {
   std::optional<std::chrono::sys_days> date;
   if (!day.empty()) {
     date = parse_day(day, parts_.clock.wall());
-    if (!date) co_return failure(400, "day: \"" + day + "\" is neither today nor YYYY-MM-DD");
+    if (!date) co_return admin_failure(400, "day: \"" + day + "\" is neither today nor YYYY-MM-DD");
   }
   auto body = co_await parts_.reporter.status_json(date, all == "1");
-  if (!body) co_return failure(503, body.error().text());
-  co_return lines(std::move(*body));
+  if (!body) co_return admin_failure(503, body.error().text());
+  co_return admin_lines(std::move(*body));
 }
 
 asio::awaitable<AdminResponse> AdminApi::send_reports(std::string day) {
   const auto date = parse_day(day, parts_.clock.wall());
-  if (day.empty() || !date) co_return failure(400, "day: \"" + day + "\" is no YYYY-MM-DD");
-  if (!parts_.settings.current()->tlsrpt.enabled) co_return failure(409, "tlsrpt.enabled is false");
+  if (day.empty() || !date) co_return admin_failure(400, "day: \"" + day + "\" is no YYYY-MM-DD");
+  if (!parts_.settings.current()->tlsrpt.enabled) co_return admin_failure(409, "tlsrpt.enabled is false");
   auto count = co_await parts_.reporter.send(*date);
-  if (!count) co_return failure(count.error().is(BaseError::not_permitted) ? 400 : 503, count.error().detail);
+  if (!count)
+    co_return admin_failure(count.error().is(BaseError::not_permitted) ? 400 : 503, count.error().detail);
   parts_.log.event("admin", Fields().add("change", "tlsrpt send").add("day", day));
-  co_return answer(200, "{\"schema\":1,\"count\":" + std::to_string(*count) + "}\n");
+  co_return admin_answer(200, "{\"schema\":1,\"count\":" + std::to_string(*count) + "}\n");
 }
 
 asio::awaitable<AdminResponse> AdminApi::send_test(std::string to) {
   const auto settings = parts_.settings.current();
   auto test = make_test_message(*settings, to, parts_.clock.wall());
-  if (!test) co_return failure(400, "to: " + test.error().detail);
+  if (!test) co_return admin_failure(400, "to: " + test.error().detail);
   StringBody body(std::move(test->content));
   auto accepting = parts_.sink.accept(std::move(test->envelope), body);
   const auto accepted = co_await std::move(accepting);
-  if (!accepted) co_return failure(503, accepted.error().text());
-  if (!accepted->id) co_return failure(503, accepted->refusal.summary());
+  if (!accepted) co_return admin_failure(503, accepted.error().text());
+  if (!accepted->id) co_return admin_failure(503, accepted->refusal.summary());
   parts_.log.event("admin", Fields().add("change", "send-test").add("msg", accepted->id->text()));
-  co_return answer(200, "{\"schema\":1,\"msg\":\"" + accepted->id->text() + "\"}\n");
+  co_return admin_answer(200, "{\"schema\":1,\"msg\":\"" + accepted->id->text() + "\"}\n");
 }
 
 asio::awaitable<AdminResponse> AdminApi::reload() {
@@ -266,7 +248,7 @@ asio::awaitable<AdminResponse> AdminApi::reload() {
   auto job = reload_now(parts_.service);
   const auto errors = co_await hop(parts_.blocking, std::move(job));
   parts_.log.event("admin", Fields().add("change", "reload").add("errors", std::uint64_t{errors.size()}));
-  co_return answer(errors.empty() ? 200 : 409, reasons_json("errors", errors));
+  co_return admin_answer(errors.empty() ? 200 : 409, reasons_json("errors", errors));
 }
 
 }  // namespace holdfast

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <limits>
 
+#include "mta/admin_answer.h"
 #include "mta/admin_json.h"
 #include "smtp/base/base_error.h"
 #include "smtp/base/domain_name.h"
@@ -13,15 +14,8 @@ namespace {
 
 constexpr std::uint64_t kHistoryRows = 100;  // unless the request says otherwise
 
-AdminResponse failure(int status, std::string_view text) {
-  AdminResponse response;
-  response.status = status;
-  response.body = error_json(text) + "\n";
-  return response;
-}
-
 AdminResponse store_failure(const Error& error) {
-  return failure(error.is(StoreError::not_found) ? 404 : 503, error.text());
+  return admin_failure(error.is(StoreError::not_found) ? 404 : 503, error.text());
 }
 
 std::optional<OperatorChange::What> operator_change(std::string_view what) {
@@ -31,11 +25,6 @@ std::optional<OperatorChange::What> operator_change(std::string_view what) {
   if (what == "remove") return OperatorChange::What::remove;
   if (what == "bounce") return OperatorChange::What::bounce;
   return std::nullopt;
-}
-
-std::string value_of(const AdminRequest& request, const std::string& key) {
-  const auto found = request.query.find(key);
-  return found == request.query.end() ? std::string() : found->second;
 }
 
 // One JSON line per row, a page at a time.
@@ -66,7 +55,7 @@ AdminResponse row_lines(Store& store, QueueQuestion question) {
 
 // Takes what only the one kind of request knows out of its query.
 std::string take(AdminRequest& request, const std::string& key) {
-  const std::string value = value_of(request, key);
+  const std::string value = query_value(request, key);
   request.query.erase(key);
   return value;
 }
@@ -135,13 +124,13 @@ Result<QueueQuestion> parse_queue_filter(const std::map<std::string, std::string
 
 asio::awaitable<AdminResponse> AdminQueue::list(AdminRequest request) {
   auto question = parse_queue_filter(request.query, timeline_.now());
-  if (!question) co_return failure(400, question.error().detail);
+  if (!question) co_return admin_failure(400, question.error().detail);
   co_return row_lines(store_, std::move(*question));
 }
 
 asio::awaitable<AdminResponse> AdminQueue::history(AdminRequest request) {
   auto question = parse_queue_filter(request.query, timeline_.now());
-  if (!question) co_return failure(400, question.error().detail);
+  if (!question) co_return admin_failure(400, question.error().detail);
   question->filter.remembered = !question->filter.state;
   question->filter.newest_first = true;
   if (!question->limit) question->limit = kHistoryRows;
@@ -152,9 +141,10 @@ asio::awaitable<AdminResponse> AdminQueue::summary(AdminRequest request) {
   std::string by = take(request, "by");
   if (by.empty()) by = "domain";
   const auto kind = summary_by(by);
-  if (!kind) co_return failure(400, "by: \"" + by + "\" is none of domain, state, age, error, sender, user");
+  if (!kind)
+    co_return admin_failure(400, "by: \"" + by + "\" is none of domain, state, age, error, sender, user");
   auto question = parse_queue_filter(request.query, timeline_.now());
-  if (!question) co_return failure(400, question.error().detail);
+  if (!question) co_return admin_failure(400, question.error().detail);
   QueueSummary summary(*kind, timeline_.now());
   QueueWalk walk(store_, std::move(question->filter), std::move(question->shown), question->limit);
   while (true) {
@@ -171,19 +161,20 @@ asio::awaitable<AdminResponse> AdminQueue::summary(AdminRequest request) {
 
 asio::awaitable<AdminResponse> AdminQueue::message(std::string id) {
   const auto queue_id = QueueId::parse(id);
-  if (!queue_id) co_return failure(400, "\"" + id + "\" is no queue id");
+  if (!queue_id) co_return admin_failure(400, "\"" + id + "\" is no queue id");
   const auto story = co_await find_message(store_, *queue_id);
   if (!story) co_return store_failure(story.error());
-  if (!*story) co_return failure(404, "no message " + id + " is queued or remembered");
+  if (!*story) co_return admin_failure(404, "no message " + id + " is queued or remembered");
   AdminResponse response;
   response.body = message_json(**story) + "\n";
   co_return response;
 }
 
 asio::awaitable<AdminResponse> AdminQueue::content(std::string id, bool trusted) {
-  if (!trusted) co_return failure(403, "the content of messages is given over the socket or for the token");
+  if (!trusted)
+    co_return admin_failure(403, "the content of messages is given over the socket or for the token");
   const auto queue_id = QueueId::parse(id);
-  if (!queue_id) co_return failure(400, "\"" + id + "\" is no queue id");
+  if (!queue_id) co_return admin_failure(400, "\"" + id + "\" is no queue id");
   auto body = co_await store_.open_body(*queue_id);
   if (!body) co_return store_failure(body.error());
   log_.event("admin", Fields().add("change", "read content").add("msg", queue_id->text()));
@@ -196,12 +187,12 @@ asio::awaitable<AdminResponse> AdminQueue::content(std::string id, bool trusted)
 
 asio::awaitable<AdminResponse> AdminQueue::change(std::string what, AdminRequest request) {
   const auto kind = operator_change(what);
-  if (!kind) co_return failure(404, "no such change: " + what);
+  if (!kind) co_return admin_failure(404, "no such change: " + what);
   const bool bounce = *kind == OperatorChange::What::bounce;
   const bool dry = take(request, "dry") == "1";
   const std::string reason = bounce ? take(request, "reason") : "";
   auto question = parse_queue_filter(request.query, timeline_.now());
-  if (!question) co_return failure(400, question.error().detail);
+  if (!question) co_return admin_failure(400, question.error().detail);
   // The limit is of what is changed, not of what is looked at.
   std::uint64_t left = question->limit.value_or(std::numeric_limits<std::uint64_t>::max());
   QueueWalk walk(store_, std::move(question->filter), std::move(question->shown), std::nullopt);

@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "config/reference.h"
+#include "mta/admin_answer.h"
 #include "mta/admin_json.h"
 #include "mta/check_domain.h"
 #include "mta/cli/exit_code.h"
@@ -14,33 +15,13 @@
 namespace holdfast {
 namespace {
 
-AdminResponse answer(int status, std::string body) {
-  AdminResponse response;
-  response.status = status;
-  response.body = std::move(body);
-  return response;
-}
+AdminResponse done() { return admin_answer(200, "{\"schema\":1,\"count\":1}\n"); }
 
-AdminResponse failure(int status, std::string_view text) { return answer(status, error_json(text) + "\n"); }
-
-AdminResponse lines(std::string body) {
-  AdminResponse response = answer(200, std::move(body));
-  response.content_type = "application/x-ndjson";
-  return response;
-}
-
-AdminResponse done() { return answer(200, "{\"schema\":1,\"count\":1}\n"); }
-
-std::string value_of(const AdminRequest& request, const std::string& key) {
-  const auto found = request.query.find(key);
-  return found == request.query.end() ? std::string() : found->second;
-}
-
-AdminResponse failure(const UsersError& error) {
+AdminResponse users_failure(const UsersError& error) {
   switch (error.exit_code) {
-    case exit_code::no: return failure(409, error.text);
-    case exit_code::usage: return failure(400, error.text);
-    default: return failure(503, error.text);  // the file is faulty, or cannot be read or written
+    case exit_code::no: return admin_failure(409, error.text);
+    case exit_code::usage: return admin_failure(400, error.text);
+    default: return admin_failure(503, error.text);  // the file is faulty, or cannot be read or written
   }
 }
 
@@ -113,7 +94,7 @@ bool AdminSetup::is_mine(const std::string& path) {
 
 asio::awaitable<AdminResponse> AdminSetup::handle(AdminRequest request) {
   if (!request.trusted)
-    co_return failure(403, request.path + " is answered over the socket or for the token only");
+    co_return admin_failure(403, request.path + " is answered over the socket or for the token only");
   auto job = work(std::move(request));
   co_return co_await hop(parts_.blocking, std::move(job));
 }
@@ -127,20 +108,20 @@ AdminResponse AdminSetup::get(const AdminRequest& request) {
   if (request.path == "/v1/config") {
     Loaded loaded;
     loaded.settings = settings;
-    AdminResponse response = answer(200, show(loaded, false));
+    AdminResponse response = admin_answer(200, show(loaded, false));
     response.content_type = "text/plain; charset=utf-8";
     return response;
   }
   if (request.path == "/v1/users") {
     std::vector<KnownUser> users;
-    if (UsersError error = list_users(*settings, users); error.exit_code != 0) return failure(error);
+    if (UsersError error = list_users(*settings, users); error.exit_code != 0) return users_failure(error);
     std::string body;
     for (const KnownUser& user : users) body += user_json(user) + "\n";
-    return lines(std::move(body));
+    return admin_lines(std::move(body));
   }
-  const std::string selector = value_of(request, "selector");
+  const std::string selector = query_value(request, "selector");
   if (!selector.empty() && !is_selector(selector))
-    return failure(400, "selector: letters, digits, hyphens and dots");
+    return admin_failure(400, "selector: letters, digits, hyphens and dots");
   if (request.path == "/v1/dkim") {
     std::string body;
     const auto asked = with_selector(settings, selector);
@@ -148,28 +129,28 @@ AdminResponse AdminSetup::get(const AdminRequest& request) {
       key.in_use = key.selector == settings->dkim.selector;
       if (!key.record.empty()) body += key_json(key, false) + "\n";
     }
-    return lines(std::move(body));
+    return admin_lines(std::move(body));
   }
   return look_up(request);
 }
 
 AdminResponse AdminSetup::look_up(const AdminRequest& request) {
-  const std::string text = value_of(request, "domain");
+  const std::string text = query_value(request, "domain");
   DomainName domain;
   if (!text.empty() || request.path == "/v1/check") {
     auto parsed = DomainName::parse(text);
-    if (!parsed) return failure(400, "domain: " + parsed.error().detail);
-    if (parsed->empty()) return failure(400, "domain= says which");
+    if (!parsed) return admin_failure(400, "domain: " + parsed.error().detail);
+    if (parsed->empty()) return admin_failure(400, "domain= says which");
     domain = *parsed;
   }
-  const SettingsPtr settings = with_selector(parts_.settings.current(), value_of(request, "selector"));
+  const SettingsPtr settings = with_selector(parts_.settings.current(), query_value(request, "selector"));
   std::string body;
   std::function<asio::awaitable<void>(Standalone&)> job;
   if (request.path == "/v1/check") {
     job = [&](Standalone& tools) { return check_into(tools, domain, body); };
   } else if (request.path == "/v1/dkim/check") {
     job = [&](Standalone& tools) {
-      return check_keys_into(tools, own_keys(settings->dkim, {}, value_of(request, "selector").empty()),
+      return check_keys_into(tools, own_keys(settings->dkim, {}, query_value(request, "selector").empty()),
                              body);
     };
   } else if (request.path == "/v1/dns/check") {
@@ -179,38 +160,38 @@ AdminResponse AdminSetup::look_up(const AdminRequest& request) {
       return check_dns_into(tools, own_dns_request(*settings, domains, {}), body);
     };
   } else {
-    return failure(404, "there is no " + request.path);
+    return admin_failure(404, "there is no " + request.path);
   }
   const Turn turn(looking_);
-  if (!turn.mine()) return failure(503, "another check is under way: ask again when it has ended");
+  if (!turn.mine()) return admin_failure(503, "another check is under way: ask again when it has ended");
   auto tools = Standalone::build(settings);
-  if (!tools) return failure(503, tools.error().text());
+  if (!tools) return admin_failure(503, tools.error().text());
   (*tools)->run(job(**tools));
-  return lines(std::move(body));
+  return admin_lines(std::move(body));
 }
 
 AdminResponse AdminSetup::post(const AdminRequest& request) {
   constexpr std::string_view kUsers = "/v1/users/";
   if (request.path.starts_with(kUsers)) return change_users(request.path.substr(kUsers.size()), request);
   if (request.path == "/v1/dkim/keygen") return make_key(request);
-  return failure(404, "there is no " + request.path + " to change");
+  return admin_failure(404, "there is no " + request.path + " to change");
 }
 
 AdminResponse AdminSetup::change_users(const std::string& what, const AdminRequest& request) {
   const SettingsPtr settings = parts_.settings.current();
   UserText text;
-  text.name = value_of(request, "name");
-  if (text.name.empty()) return failure(400, "name= says which user");
+  text.name = query_value(request, "name");
+  if (text.name.empty()) return admin_failure(400, "name= says which user");
   const std::string hash = request.body.substr(0, request.body.find_last_not_of("\r\n") + 1);
   const bool wants_hash = what == "add" || what == "passwd";
   if (wants_hash && !looks_like_hash(hash))
-    return failure(400, "the body is no crypt(5) hash; `mkpasswd -m yescrypt` makes one of a password");
+    return admin_failure(400, "the body is no crypt(5) hash; `mkpasswd -m yescrypt` makes one of a password");
   UsersError error;
   if (what == "add") {
-    text.senders = split(value_of(request, "senders"));
-    text.messages = value_of(request, "messages");
-    text.recipients = value_of(request, "recipients");
-    text.tls_required_no = value_of(request, "tls_required_no") == "1";
+    text.senders = split(query_value(request, "senders"));
+    text.messages = query_value(request, "messages");
+    text.recipients = query_value(request, "recipients");
+    text.tls_required_no = query_value(request, "tls_required_no") == "1";
     UserRecord user;
     error = read_user(text, user);
     user.password_hash = hash;
@@ -225,30 +206,31 @@ AdminResponse AdminSetup::change_users(const std::string& what, const AdminReque
   } else if (what == "remove") {
     error = remove_user(*settings, text.name);
   } else {
-    return failure(404, "there is no " + request.path + " to change");
+    return admin_failure(404, "there is no " + request.path + " to change");
   }
-  if (error.exit_code != 0) return failure(error);
+  if (error.exit_code != 0) return users_failure(error);
   parts_.log.event("admin", Fields().add("change", "user " + what).add("user", text.name));
   return done();
 }
 
 AdminResponse AdminSetup::make_key(const AdminRequest& request) {
-  const auto domain = DomainName::parse(value_of(request, "domain"));
-  if (!domain || domain->empty()) return failure(400, "domain= says for which");
-  const std::string selector = value_of(request, "selector"), algorithm = value_of(request, "algorithm");
+  const auto domain = DomainName::parse(query_value(request, "domain"));
+  if (!domain || domain->empty()) return admin_failure(400, "domain= says for which");
+  const std::string selector = query_value(request, "selector"),
+                    algorithm = query_value(request, "algorithm");
   if (!selector.empty() && !is_selector(selector))
-    return failure(400, "selector: letters, digits, hyphens and dots");
+    return admin_failure(400, "selector: letters, digits, hyphens and dots");
   if (!algorithm.empty() && algorithm != "rsa" && algorithm != "ed25519")
-    return failure(400, "algorithm is none of rsa, ed25519");
+    return admin_failure(400, "algorithm is none of rsa, ed25519");
   const SettingsPtr settings = parts_.settings.current();
   auto made =
       make_dkim_key(with_selector(settings, selector)->dkim, domain->text(),
                     algorithm == "ed25519" ? DkimAlgorithm::ed25519_sha256 : DkimAlgorithm::rsa_sha256);
-  if (!made) return failure(503, made.error().text());
+  if (!made) return admin_failure(503, made.error().text());
   made->key.in_use = made->key.selector == settings->dkim.selector;
   if (made->made)
     parts_.log.event("admin", Fields().add("change", "dkim keygen").add("domain", domain->text()));
-  return lines(key_json(made->key, made->made) + "\n");
+  return admin_lines(key_json(made->key, made->made) + "\n");
 }
 
 }  // namespace holdfast

@@ -5,20 +5,20 @@
 namespace holdfast {
 namespace {
 
-bool is_white(char c) { return c == ' ' || c == '\t'; }
+bool is_wsp(char c) { return c == ' ' || c == '\t'; }
 
 }  // namespace
 
 std::string relaxed_field(std::string_view raw) {
   const std::size_t colon = raw.find(':');
   std::string_view name = raw.substr(0, colon);
-  while (!name.empty() && is_white(name.back())) name.remove_suffix(1);
+  while (!name.empty() && is_wsp(name.back())) name.remove_suffix(1);
   std::string out = lower_case(name) + ":";
   bool space = false;
   bool begun = false;
   for (const char c : raw.substr(colon == std::string_view::npos ? raw.size() : colon + 1)) {
     if (c == '\r' || c == '\n') continue;
-    if (is_white(c)) {
+    if (is_wsp(c)) {
       space = true;
       continue;
     }
@@ -53,7 +53,7 @@ void RelaxedBody::feed(std::string_view chunk, std::string& out) {
       after_cr_ = true;
       continue;
     }
-    if (is_white(c)) {
+    if (is_wsp(c)) {
       space_ = true;
       continue;
     }

@@ -11,13 +11,13 @@
 namespace holdfast {
 namespace {
 
-bool is_white(char c) { return c == ' ' || c == '\t'; }
+bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
 std::string_view name_in(std::string_view line) {
   const std::size_t colon = line.find(':');
   if (colon == std::string_view::npos) return {};
   std::string_view name = line.substr(0, colon);
-  while (!name.empty() && is_white(name.back())) name.remove_suffix(1);  // RFC 5322 section 4.5, obsolete
+  while (!name.empty() && is_blank(name.back())) name.remove_suffix(1);  // RFC 5322 section 4.5, obsolete
   const bool sound = std::all_of(name.begin(), name.end(), [](char c) { return c > 32 && c < 127; });
   return sound ? name : std::string_view();
 }
@@ -41,7 +41,7 @@ Result<std::vector<HeaderField>> parse_header(std::string_view text) {
     const std::size_t end = text.find("\r\n");
     const std::string_view line = text.substr(0, end);
     const std::size_t size = end == std::string_view::npos ? text.size() : end + 2;
-    if (!line.empty() && is_white(line.front()) && !fields.empty()) {
+    if (!line.empty() && is_blank(line.front()) && !fields.empty()) {
       HeaderField& last = fields.back();
       last.raw = std::string_view(last.raw.data(), last.raw.size() + size);
     } else {

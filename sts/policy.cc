@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "smtp/wire/ascii.h"
 #include "sts/sts_error.h"
 
 namespace holdfast {
@@ -11,13 +12,6 @@ namespace {
 
 constexpr std::chrono::seconds kLongestMaxAge{31557600};  // RFC 8461 section 3.2: about a year
 constexpr std::size_t kMaxAgeDigits = 10;
-
-std::string_view trim(std::string_view text) {
-  const auto blank = [](char c) { return c == ' ' || c == '\t'; };
-  while (!text.empty() && blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && blank(text.back())) text.remove_suffix(1);
-  return text;
-}
 
 // How many octets the UTF-8 sequence at the front of `text` has; 0 when it is none.
 std::size_t utf8_length(std::string_view text) {
@@ -104,14 +98,15 @@ Result<StsPolicy> StsPolicy::parse(std::string_view text) {
     std::string_view line = text.substr(0, end);
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
     if (line.ends_with('\r')) line.remove_suffix(1);
-    if (trim(line).empty()) continue;
+    if (trim_blanks(line).empty()) continue;
     policy.lines.push_back(sanitised(line));
 
     const std::size_t colon = line.find(':');
     // The grammar knows no line without a colon. It is passed over like an unknown key: refusing the policy
     // for it would leave a domain that asked for protection without any.
     if (colon == std::string_view::npos) continue;
-    const std::string_view key = trim(line.substr(0, colon)), value = trim(line.substr(colon + 1));
+    const std::string_view key = trim_blanks(line.substr(0, colon)),
+                           value = trim_blanks(line.substr(colon + 1));
     if (key == "version") {
       if (version) continue;  // of a repeated key other than mx, the first counts
       if (value != "STSv1") return invalid(number, "version is not STSv1");

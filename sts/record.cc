@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "smtp/wire/ascii.h"
 #include "sts/sts_error.h"
 
 namespace holdfast {
@@ -13,12 +14,6 @@ constexpr std::size_t kMaxExtensionName = 32;
 
 bool is_alnum(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
 bool is_blank(char c) { return c == ' ' || c == '\t'; }
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
-  return text;
-}
 
 bool is_id(std::string_view value) {
   return !value.empty() && value.size() <= kMaxId && std::all_of(value.begin(), value.end(), is_alnum);
@@ -59,7 +54,7 @@ Result<StsRecord> parse_sts_record(std::string_view text) {
   for (bool more = true; more; first = false) {
     const std::size_t end = text.find(';');
     more = end != std::string_view::npos;
-    const std::string_view field = trim(text.substr(0, end));
+    const std::string_view field = trim_blanks(text.substr(0, end));
     if (more) text.remove_prefix(end + 1);
     if (field.empty()) {
       if (more) return Error(StsError::record_invalid, "an empty field");

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "smtp/wire/ascii.h"
 #include "sts/record.h"
 
 namespace holdfast {
@@ -15,12 +16,6 @@ using Findings = std::vector<LintFinding>;
 
 constexpr std::size_t kLargestPolicy = 64 * 1024;  // RFC 8461 section 3.3
 constexpr std::int64_t kDay = 86400, kYear = 31557600;
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
 
 void lint_record(const std::vector<std::string>& txt, Findings& findings) {
   const auto add = [&](Severity severity, std::string text) {
@@ -60,8 +55,8 @@ std::vector<Line> lines_of(std::string_view text) {
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
     if (line.ends_with('\r')) line.remove_suffix(1);
     const std::size_t colon = line.find(':');
-    Line found{number, line.substr(0, colon), {}, colon != std::string_view::npos, trim(line).empty()};
-    if (found.colon) found.value = trim(line.substr(colon + 1));
+    Line found{number, line.substr(0, colon), {}, colon != std::string_view::npos, trim_blanks(line).empty()};
+    if (found.colon) found.value = trim_blanks(line.substr(colon + 1));
     lines.push_back(found);
   }
   return lines;
@@ -77,7 +72,7 @@ void lint_lines(std::string_view text, Findings& findings) {
       add(Severity::hint, line, "an empty line, which the grammar does not know");
     } else if (!line.colon) {
       add(Severity::warning, line, "no \"key: value\"; strict senders refuse the whole policy");
-    } else if (line.key != trim(line.key)) {
+    } else if (line.key != trim_blanks(line.key)) {
       add(Severity::warning, line, "white space around the key; strict senders do not know it");
     } else if (line.key == "mx") {
       const bool wildcard = line.value.starts_with("*.");

@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t kMaxName = 253;
 
 // What the parallel lookups fill in; shared with them, so that nothing dangles however they end.
-struct Findings {
+struct LookedUp {
   PlanRequest request;
   StsLookup sts;
   std::vector<MxFacts> facts;
@@ -46,7 +46,7 @@ class Planner final : public TlsPlanner {
       : policies_(policies), resolver_(resolver), log_(log), metrics_(metrics) {}
 
   asio::awaitable<TlsPlan> plan(PlanRequest request) override {
-    auto found = std::make_shared<Findings>();
+    auto found = std::make_shared<LookedUp>();
     found->facts.resize(request.mx.hosts.size());
     found->request = std::move(request);
     const auto executor = co_await asio::this_coro::executor;
@@ -69,13 +69,13 @@ class Planner final : public TlsPlanner {
   }
 
  private:
-  asio::awaitable<void> look_up_policy(std::shared_ptr<Findings> found) {
+  asio::awaitable<void> look_up_policy(std::shared_ptr<LookedUp> found) {
     co_await asio::this_coro::throw_if_cancelled(false);
     if (found->request.sts_mode == PolicyMode::off) co_return;
     found->sts = co_await policies_.lookup(found->request.next_hop, found->request.fresh);
   }
 
-  asio::awaitable<void> look_up_host(std::shared_ptr<Findings> found, std::size_t index) {
+  asio::awaitable<void> look_up_host(std::shared_ptr<LookedUp> found, std::size_t index) {
     co_await asio::this_coro::throw_if_cancelled(false);
     const DomainName host = found->request.mx.hosts[index].name;
     if (host.empty()) co_return;
@@ -102,7 +102,7 @@ class Planner final : public TlsPlanner {
   }
 
   // An unknown policy is never silent: it waited half an hour and now goes on as if there were none.
-  void record(const Findings& found, const TlsPlan& plan) {
+  void record(const LookedUp& found, const TlsPlan& plan) {
     if (found.request.sts_mode == PolicyMode::off || found.sts.state != StsLookup::State::unknown) return;
     metrics_.counter("sts_unknown_total", {{"result", plan.must_wait ? "waits" : "as-absent"}}).add();
     if (plan.must_wait) return;

@@ -34,7 +34,7 @@ struct Inflater {
   Inflater& operator=(const Inflater&) = delete;
 };
 
-Error malformed(const char* why) { return Error(BaseError::malformed, std::string("gzip: ") + why); }
+Error malformed_gzip(const char* why) { return Error(BaseError::malformed, std::string("gzip: ") + why); }
 
 }  // namespace
 
@@ -63,12 +63,12 @@ Result<std::string> gunzip(std::string_view octets, std::size_t max_size) {
   std::string out;
   std::array<char, 16384> chunk;
   for (;;) {
-    if (stream.avail_in == 0 && feed(stream, octets) == 0) return malformed("cut off");
+    if (stream.avail_in == 0 && feed(stream, octets) == 0) return malformed_gzip("cut off");
     stream.next_out = reinterpret_cast<Bytef*>(chunk.data());
     stream.avail_out = static_cast<uInt>(chunk.size());
     const int status = inflate(&stream, Z_NO_FLUSH);
     if (status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR) {
-      return malformed(stream.msg ? stream.msg : "damaged");
+      return malformed_gzip(stream.msg ? stream.msg : "damaged");
     }
     const std::size_t count = chunk.size() - stream.avail_out;
     if (count > max_size - out.size()) {
@@ -78,7 +78,7 @@ Result<std::string> gunzip(std::string_view octets, std::size_t max_size) {
     out.append(chunk.data(), count);
     if (status != Z_STREAM_END) continue;
     if (stream.avail_in == 0 && octets.empty()) return out;
-    if (inflateReset(&stream) != Z_OK) return malformed("damaged");
+    if (inflateReset(&stream) != Z_OK) return malformed_gzip("damaged");
   }
 }
 

@@ -9,7 +9,7 @@ namespace holdfast {
 namespace {
 
 // One row per policy text keeps the session rows small: a policy may be 64 KiB long.
-constexpr const char* kSchema = R"sql(
+constexpr const char* kLedgerTables = R"sql(
 CREATE TABLE IF NOT EXISTS policy(
   id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, type INTEGER NOT NULL, domain TEXT NOT NULL, text TEXT NOT NULL,
   mx TEXT NOT NULL, mode INTEGER NOT NULL, enforced INTEGER NOT NULL);
@@ -29,7 +29,7 @@ class SqliteLedgerStore final : public LedgerStore {
   SqliteLedgerStore(SqliteDb db, std::string node) : db_(std::move(db)), node_(std::move(node)) {}
 
   Result<void> prepare() {
-    if (auto made = db_.exec(kSchema); !made) return made.error();
+    if (auto made = db_.exec(kLedgerTables); !made) return made.error();
     return db_.prepare_all({
         {&insert_policy_,
          "INSERT INTO policy(key, type, domain, text, mx, mode, enforced) VALUES(?,?,?,?,?,?,?) ON "

@@ -21,7 +21,7 @@ namespace json = boost::json;
 constexpr std::uint64_t kMaxCount =
     1'000'000'000'000;  // sessions a day; more is nonsense and could overflow a sum
 
-Error malformed(std::string why) { return Error(BaseError::malformed, std::move(why)); }
+Error malformed_report(std::string why) { return Error(BaseError::malformed, std::move(why)); }
 
 // Names are compared without case, and "_" counts as "-".
 bool same_name(std::string_view a, std::string_view b) {
@@ -97,7 +97,7 @@ Result<std::optional<std::uint64_t>> find_count(const json::object& object, std:
       count = static_cast<std::uint64_t>(value->get_double());
   }
   if (value->is_string()) count = parse_digits(std::string_view(value->get_string()), 13);
-  if (!count || *count > kMaxCount) return malformed(std::string(name) + " is no number of sessions");
+  if (!count || *count > kMaxCount) return malformed_report(std::string(name) + " is no number of sessions");
   return count;
 }
 
@@ -126,7 +126,7 @@ Result<ReceivedPolicy> read_policy(const json::object& object) {
   policy.domain = lower_case(find_text(about, "policy-domain"));
   policy.text = find_texts(about, "policy-string");
   policy.mx = find_texts(about, "mx-host");
-  if (policy.type.empty()) return malformed("a policy has no policy-type");
+  if (policy.type.empty()) return malformed_report("a policy has no policy-type");
   std::uint64_t named = 0;
   for (const auto* details : find_objects(object, "failure-details")) {
     auto failure = read_failure(*details);
@@ -163,12 +163,12 @@ Result<ReceivedReport> parse_received_report(std::string_view text) {
   if (text.size() > kMaxReceivedReport) return Error(BaseError::too_long, "more than 16 MiB of JSON");
   boost::system::error_code error;
   const json::value root = json::parse(without_mark(text), error);
-  if (error) return malformed("not JSON: " + error.message());
+  if (error) return malformed_report("not JSON: " + error.message());
   // Some wrap the report in an array of one.
   const auto* array = root.if_array();
   const json::value& only = array && array->size() == 1 ? array->front() : root;
   const auto* object = only.if_object();
-  if (!object) return malformed("JSON, but no report: not an object");
+  if (!object) return malformed_report("JSON, but no report: not an object");
 
   ReceivedReport report;
   report.organization = find_text(*object, "organization-name");
@@ -178,7 +178,7 @@ Result<ReceivedReport> parse_received_report(std::string_view text) {
     report.start = find_text(*range, "start-datetime");
     report.end = find_text(*range, "end-datetime");
   }
-  if (!find(*object, "policies")) return malformed("JSON, but no TLS report: it has no policies");
+  if (!find(*object, "policies")) return malformed_report("JSON, but no TLS report: it has no policies");
   for (const auto* element : find_objects(*object, "policies")) {
     auto policy = read_policy(*element);
     if (!policy) return policy.error();
@@ -189,7 +189,7 @@ Result<ReceivedReport> parse_received_report(std::string_view text) {
 
 Result<ReceivedReport> read_received_report(std::string_view octets) {
   if (octets.size() > kMaxReceivedReport) return Error(BaseError::too_long, "more than 16 MiB");
-  if (octets.empty()) return malformed("empty");
+  if (octets.empty()) return malformed_report("empty");
   if (looks_like_gzip(octets)) {
     const auto text = gunzip(octets, kMaxReceivedReport);
     return text ? parse_received_report(*text) : Result<ReceivedReport>(text.error());
@@ -197,7 +197,7 @@ Result<ReceivedReport> read_received_report(std::string_view octets) {
   const auto text = without_mark(octets);
   if (text.starts_with('{') || text.starts_with('[')) return parse_received_report(text);
   const auto part = find_report_part(octets);
-  if (!part) return malformed("neither JSON nor gzip, nor a mail with a TLS report in it");
+  if (!part) return malformed_report("neither JSON nor gzip, nor a mail with a TLS report in it");
   if (!looks_like_gzip(*part)) return parse_received_report(*part);
   const auto unpacked = gunzip(*part, kMaxReceivedReport);
   return unpacked ? parse_received_report(*unpacked) : Result<ReceivedReport>(unpacked.error());

@@ -12,12 +12,6 @@ namespace {
 
 constexpr std::string_view kVersion = "v=TLSRPTv1";
 
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
 std::string_view take_until(std::string_view& text, char end) {
   const auto part = text.substr(0, text.find(end));
   text.remove_prefix(std::min(text.size(), part.size() + 1));
@@ -78,7 +72,9 @@ std::optional<ReportTarget> parse_target(std::string_view uri) {
   return target;
 }
 
-Error malformed(std::string why) { return Error(BaseError::malformed, "TLSRPT record: " + std::move(why)); }
+Error malformed_record(std::string why) {
+  return Error(BaseError::malformed, "TLSRPT record: " + std::move(why));
+}
 
 }  // namespace
 
@@ -86,25 +82,26 @@ std::string ReportTarget::uri() const { return kind == Kind::mailto ? "mailto:" 
 
 Result<TlsrptRecord> parse_tlsrpt_record(std::string_view text) {
   auto rest = text;
-  if (trim(take_until(rest, ';')) != kVersion) return malformed("does not begin with v=TLSRPTv1;");
+  if (trim_blanks(take_until(rest, ';')) != kVersion)
+    return malformed_record("does not begin with v=TLSRPTv1;");
   TlsrptRecord record;
   bool seen_rua = false;
-  while (!trim(rest).empty()) {
-    const auto field = trim(take_until(rest, ';'));
+  while (!trim_blanks(rest).empty()) {
+    const auto field = trim_blanks(take_until(rest, ';'));
     const auto equals = field.find('=');
-    if (equals == std::string_view::npos || !valid_field_name(trim(field.substr(0, equals)))) {
-      return malformed("\"" + std::string(field.substr(0, 64)) + "\" is no name=value");
+    if (equals == std::string_view::npos || !valid_field_name(trim_blanks(field.substr(0, equals)))) {
+      return malformed_record("\"" + std::string(field.substr(0, 64)) + "\" is no name=value");
     }
-    if (trim(field.substr(0, equals)) != "rua" || seen_rua)
+    if (trim_blanks(field.substr(0, equals)) != "rua" || seen_rua)
       continue;  // extensions; of several the first counts
     seen_rua = true;
     auto uris = field.substr(equals + 1);
     while (!uris.empty()) {
-      const auto target = parse_target(trim(take_until(uris, ',')));
+      const auto target = parse_target(trim_blanks(take_until(uris, ',')));
       if (target && record.targets.size() < kMaxReportTargets) record.targets.push_back(*target);
     }
   }
-  if (!seen_rua) return malformed("has no rua=");
+  if (!seen_rua) return malformed_record("has no rua=");
   return record;
 }
 
@@ -112,8 +109,8 @@ Result<std::optional<TlsrptRecord>> find_tlsrpt_record(const std::vector<std::st
   const std::string* found = nullptr;
   for (const auto& record : txt) {
     std::string_view rest = record;
-    if (trim(take_until(rest, ';')) != kVersion) continue;
-    if (found != nullptr) return malformed("there are several records of version TLSRPTv1");
+    if (trim_blanks(take_until(rest, ';')) != kVersion) continue;
+    if (found != nullptr) return malformed_record("there are several records of version TLSRPTv1");
     found = &record;
   }
   if (found == nullptr) return std::optional<TlsrptRecord>();

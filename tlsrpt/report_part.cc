@@ -40,7 +40,7 @@ std::map<std::string, std::string> take_header(std::string_view& text) {
   return fields;
 }
 
-std::string_view trim(std::string_view text) {
+std::string_view trim_white_space(std::string_view text) {
   const auto begin = text.find_first_not_of(" \t\r\n");
   if (begin == text.npos) return {};
   return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
@@ -50,7 +50,7 @@ std::string take_parameter_value(std::string_view& rest) {
   std::string value;
   if (!rest.starts_with('"')) {
     const auto end = std::min(rest.find(';'), rest.size());
-    value = trim(rest.substr(0, end));
+    value = trim_white_space(rest.substr(0, end));
     rest.remove_prefix(end);
     return value;
   }
@@ -72,13 +72,13 @@ struct FieldValue {
 
 FieldValue parse_value(std::string_view text) {
   FieldValue out;
-  out.value = lower_case(trim(text.substr(0, text.find(';'))));
+  out.value = lower_case(trim_white_space(text.substr(0, text.find(';'))));
   text.remove_prefix(std::min(text.find(';'), text.size()));
   while (text.starts_with(';')) {
     text.remove_prefix(1);
     const auto equals = text.find('=');
     if (equals == text.npos) break;
-    const std::string name = lower_case(trim(text.substr(0, equals)));
+    const std::string name = lower_case(trim_white_space(text.substr(0, equals)));
     text.remove_prefix(equals + 1);
     text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
     out.parameters.emplace(name, take_parameter_value(text));
@@ -124,7 +124,7 @@ std::string decode_quoted_printable(std::string_view text) {
 }
 
 std::optional<std::string> decode(std::string_view body, std::string_view encoding) {
-  const std::string how = lower_case(trim(encoding));
+  const std::string how = lower_case(trim_white_space(encoding));
   if (how == "quoted-printable") return decode_quoted_printable(body);
   if (how != "base64") return std::string(body);
   std::string digits;

@@ -7,7 +7,7 @@ namespace holdfast {
 namespace {
 
 // Times are microseconds of Unix time. `next` is NULL once the report is done.
-constexpr const char* kSchema = R"sql(
+constexpr const char* kReporterTables = R"sql(
 CREATE TABLE IF NOT EXISTS report(
   day INTEGER NOT NULL, domain TEXT NOT NULL, state INTEGER NOT NULL, lookups INTEGER NOT NULL, next INTEGER,
   started INTEGER, ended INTEGER, report_id TEXT NOT NULL, json TEXT NOT NULL, reason TEXT NOT NULL,
@@ -38,7 +38,7 @@ class SqliteReporterStore final : public ReporterStore {
   SqliteReporterStore(SqliteDb db, std::string node) : db_(std::move(db)), node_(std::move(node)) {}
 
   Result<void> prepare() {
-    if (auto made = db_.exec(kSchema); !made) return made.error();
+    if (auto made = db_.exec(kReporterTables); !made) return made.error();
     // News are all but the reports that nobody wants.
     std::string wishes;
     for (const auto wish : kWishes) wishes += (wishes.empty() ? "'" : ",'") + std::string(wish) + "'";

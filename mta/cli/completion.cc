@@ -17,7 +17,7 @@ void walk(const CommandInfo& command, std::vector<std::string> path, const Visit
   }
 }
 
-std::string joined(const std::vector<std::string>& words) {
+std::string joined_by_spaces(const std::vector<std::string>& words) {
   std::string out;
   for (const std::string& word : words) out += (out.empty() ? "" : " ") + word;
   return out;
@@ -28,7 +28,7 @@ std::string words_of(const CommandInfo& command) {
   for (const CommandInfo& child : command.commands) words.push_back(child.name);
   for (const OptionInfo& option : command.options)
     for (const std::string& name : option.names) words.push_back(name);
-  return joined(words);
+  return joined_by_spaces(words);
 }
 
 // Single quotes for the shells.

@@ -34,7 +34,7 @@ class NoEcho {
   bool active_ = false;
 };
 
-bool ask(const char* prompt, std::string& line) {
+bool ask_unseen(const char* prompt, std::string& line) {
   std::cerr << prompt << std::flush;
   const NoEcho silence;
   const bool read = static_cast<bool>(std::getline(std::cin, line));
@@ -64,7 +64,7 @@ UsersError read_new_password(const std::filesystem::path& file, std::string& pas
   if (!stdin_is_terminal()) return first_line(std::cin, password, "standard input");
   std::string again;
   const WipeAtEnd wiped(again);
-  if (!ask("Password: ", password) || !ask("The same again: ", again))
+  if (!ask_unseen("Password: ", password) || !ask_unseen("The same again: ", again))
     return {exit_code::bad_data, "no password was typed"};
   if (password != again) return {exit_code::bad_data, "the two passwords differ; nothing was changed"};
   if (password.empty()) return {exit_code::bad_data, "the password is empty; nothing was changed"};

@@ -9,7 +9,7 @@ const json::value& part(const json::value& object, std::string_view key) {
   return found ? *found : nothing;
 }
 
-const json::array& list(const json::value& object, std::string_view key) {
+const json::array& list_in(const json::value& object, std::string_view key) {
   static const json::array nothing;
   const json::value& found = part(object, key);
   return found.is_array() ? found.get_array() : nothing;
@@ -87,7 +87,7 @@ std::vector<std::string> trace_text(const json::value& message) {
   if (member(message, "requiretls") == "yes") add(more, "REQUIRETLS");
   if (member(message, "tls_required_no") == "yes") add(more, "TLS-Required: No");
   if (!more.empty()) out.push_back("  " + more);
-  for (const json::value& recipient : list(message, "recipients")) {
+  for (const json::value& recipient : list_in(message, "recipients")) {
     std::string line = "  to " + member(recipient, "to") + "  " + member(recipient, "state");
     const std::string attempts = member(recipient, "attempts");
     if (attempts != "0") add(line, attempts + (attempts == "1" ? " attempt" : " attempts"));
@@ -103,7 +103,7 @@ std::vector<std::string> trace_text(const json::value& message) {
     if (!member(message, "origin").empty()) add(accepted, "by " + member(message, "origin"), "  ");
     out.push_back(std::move(accepted));
   }
-  for (const json::value& entry : list(message, "history"))
+  for (const json::value& entry : list_in(message, "history"))
     for (auto& line : event_text(entry)) out.push_back(std::move(line));
   return out;
 }

@@ -15,7 +15,7 @@ namespace {
 
 using asio::ip::tcp;
 
-constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
+constexpr auto kAcceptAsTuple = asio::as_tuple(asio::use_awaitable);
 // Without a descriptor accept() fails at once and would spin; sessions end in the meantime.
 constexpr auto kPauseWithoutDescriptors = std::chrono::milliseconds(100);
 
@@ -34,7 +34,7 @@ class Listener final : public TcpListener {
       if (cancellation.cancelled() != asio::cancellation_type::none) co_return BaseError::cancelled;
       if (!acceptor_.is_open()) co_return BaseError::closed;
       tcp::socket socket(worker);
-      const auto [error] = co_await acceptor_.async_accept(socket, kAsTuple);
+      const auto [error] = co_await acceptor_.async_accept(socket, kAcceptAsTuple);
       if (!error) co_return make_tcp_stream(std::move(socket), clock);
       if (!acceptor_.is_open()) co_return BaseError::closed;
       if (error == asio::error::operation_aborted) co_return BaseError::cancelled;

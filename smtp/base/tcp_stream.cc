@@ -15,7 +15,7 @@ namespace {
 
 using asio::ip::tcp;
 
-constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
+constexpr auto kStreamAsTuple = asio::as_tuple(asio::use_awaitable);
 
 Peer peer_of(const tcp::endpoint& endpoint) {
   Peer peer;
@@ -40,7 +40,7 @@ class TcpStream final : public Stream {
     if (ended_) co_return *ended_;
     if (cancellation.cancelled() != asio::cancellation_type::none) co_return BaseError::cancelled;
     const auto target = asio::buffer(buffer.data(), buffer.size());
-    const auto [error, count] = co_await socket_.async_read_some(target, kAsTuple);
+    const auto [error, count] = co_await socket_.async_read_some(target, kStreamAsTuple);
     if (error) co_return cause(error);
     co_return count;
   }
@@ -51,7 +51,7 @@ class TcpStream final : public Stream {
       if (ended_) co_return *ended_;
       if (cancellation.cancelled() != asio::cancellation_type::none) co_return BaseError::cancelled;
       const auto source = asio::buffer(data.data(), data.size());
-      const auto [error, count] = co_await socket_.async_write_some(source, kAsTuple);
+      const auto [error, count] = co_await socket_.async_write_some(source, kStreamAsTuple);
       if (error) co_return cause(error);
       data.remove_prefix(count);
     }

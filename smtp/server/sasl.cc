@@ -3,21 +3,22 @@
 #include "smtp/server/sasl_scram.h"
 
 namespace holdfast {
-namespace {
 
-SaslStep challenge(std::string text) {
+SaslStep sasl_challenge(std::string text) {
   SaslStep step;
   step.kind = SaslStep::Kind::challenge;
   step.challenge = std::move(text);
   return step;
 }
 
-SaslStep done(AuthResult result) {
+SaslStep sasl_done(AuthResult result) {
   SaslStep step;
   step.kind = SaslStep::Kind::done;
   step.result = std::move(result);
   return step;
 }
+
+namespace {
 
 // RFC 4616: [authzid] NUL authcid NUL password, in one response.
 class Plain final : public SaslExchange {
@@ -26,7 +27,7 @@ class Plain final : public SaslExchange {
       : authenticator_(authenticator), client_ip_(client_ip) {}
 
   asio::awaitable<SaslStep> respond(std::optional<std::string> response) override {
-    if (!response) co_return challenge("");
+    if (!response) co_return sasl_challenge("");
     const std::size_t first = response->find('\0');
     const std::size_t second = first == std::string::npos ? first : response->find('\0', first + 1);
     if (second == std::string::npos || response->find('\0', second + 1) != std::string::npos)
@@ -41,7 +42,7 @@ class Plain final : public SaslExchange {
     if (!authorization.empty() && authorization != user) user.insert(user.begin(), '\0');
     AuthResult result =
         co_await authenticator_.verify_password(std::move(user), std::move(password), client_ip_);
-    co_return done(std::move(result));
+    co_return sasl_done(std::move(result));
   }
 
  private:
@@ -56,17 +57,17 @@ class Login final : public SaslExchange {
       : authenticator_(authenticator), client_ip_(client_ip) {}
 
   asio::awaitable<SaslStep> respond(std::optional<std::string> response) override {
-    if (!response) co_return challenge("Username:");
+    if (!response) co_return sasl_challenge("Username:");
     if (!user_) {
       if (response->empty()) co_return SaslStep();
       user_ = std::move(*response);
-      co_return challenge("Password:");
+      co_return sasl_challenge("Password:");
     }
     if (response->empty()) co_return SaslStep();
     Secret password(*response);
     wipe(*response);
     AuthResult result = co_await authenticator_.verify_password(*user_, std::move(password), client_ip_);
-    co_return done(std::move(result));
+    co_return sasl_done(std::move(result));
   }
 
  private:

@@ -19,6 +19,9 @@ struct SaslStep {
   AuthResult result;      // when done
 };
 
+SaslStep sasl_challenge(std::string text);
+SaslStep sasl_done(AuthResult result);
+
 class SaslExchange {
  public:
   virtual ~SaslExchange() = default;

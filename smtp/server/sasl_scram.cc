@@ -37,24 +37,10 @@ std::string_view cut_field(std::string_view& message) {
   return field;
 }
 
-SaslStep done(AuthResult result) {
-  SaslStep step;
-  step.kind = SaslStep::Kind::done;
-  step.result = std::move(result);
-  return step;
-}
-
 SaslStep refused(AuthVerdict verdict) {
   AuthResult result;
   result.verdict = verdict;
-  return done(std::move(result));
-}
-
-SaslStep challenge(std::string text) {
-  SaslStep step;
-  step.kind = SaslStep::Kind::challenge;
-  step.challenge = std::move(text);
-  return step;
+  return sasl_done(std::move(result));
 }
 
 class ScramSha256 final : public SaslExchange {
@@ -63,8 +49,8 @@ class ScramSha256 final : public SaslExchange {
       : authenticator_(authenticator), client_ip_(client_ip) {}
 
   asio::awaitable<SaslStep> respond(std::optional<std::string> response) override {
-    if (!response) co_return challenge("");
-    if (result_) co_return response->empty() ? done(*result_) : SaslStep();
+    if (!response) co_return sasl_challenge("");
+    if (result_) co_return response->empty() ? sasl_done(*result_) : SaslStep();
     if (!session_) {
       auto first = parse_scram_first(*response);
       if (!first) co_return SaslStep();
@@ -77,14 +63,14 @@ class ScramSha256 final : public SaslExchange {
     }
     std::string output;
     const int code = step(*response, output);
-    if (code == GSASL_NEEDS_MORE) co_return challenge(std::move(output));
+    if (code == GSASL_NEEDS_MORE) co_return sasl_challenge(std::move(output));
     if (code == GSASL_MECHANISM_PARSE_ERROR) co_return SaslStep();
     const bool proved = code == GSASL_OK && !for_another_;
     AuthResult result = co_await authenticator_.conclude_scram(user_, proved, client_ip_);
-    if (result.verdict != AuthVerdict::accepted) co_return done(std::move(result));
+    if (result.verdict != AuthVerdict::accepted) co_return sasl_done(std::move(result));
     // The server's own proof comes as a challenge that the client answers with nothing (RFC 4954 section 4).
     result_ = std::move(result);
-    co_return challenge(std::move(output));
+    co_return sasl_challenge(std::move(output));
   }
 
  private:

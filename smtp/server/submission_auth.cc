@@ -10,7 +10,6 @@
 namespace holdfast {
 namespace {
 
-constexpr Duration kHandshakeLimit = std::chrono::seconds(60);
 // What a failure costs in time, doubled with each further one; the next connection starts again, but the
 // failures of an address are counted by the Authenticator.
 constexpr Duration kFirstFailureDelay = std::chrono::seconds(1);

@@ -16,7 +16,6 @@ constexpr unsigned kMaxErrorsOfUser = 200;
 // Under pressure waits are this much shorter, but never under kShortestIdle.
 constexpr int kPressureFactor = 6;
 constexpr Duration kShortestIdle = std::chrono::seconds(10);
-constexpr Duration kHandshakeLimit = std::chrono::seconds(60);
 
 bool is_line_error(const Error& error) {
   return error.is(WireError::line_too_long) || error.is(WireError::bare_cr) || error.is(WireError::bare_lf) ||

@@ -43,6 +43,9 @@ struct SessionServices {
   VolumeWatch* volumes = nullptr;                     // nullptr: nobody is watched
 };
 
+// A TLS handshake with a client may take as long, and no longer than an idle session.
+inline constexpr Duration kHandshakeLimit = std::chrono::seconds(60);
+
 class SubmissionSession final : private ChunkCommands {
  public:
   SubmissionSession(std::unique_ptr<Stream> stream, SettingsPtr settings, ListenerSettings listener,

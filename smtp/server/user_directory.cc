@@ -16,7 +16,7 @@
 namespace holdfast {
 namespace {
 
-constexpr Duration kLookInterval = std::chrono::seconds(1);
+constexpr Duration kUsersLookInterval = std::chrono::seconds(1);
 
 UserRecord record_of(const UserSettings& user) {
   UserRecord record;
@@ -97,7 +97,7 @@ bool UserDirectory::refresh_is_due() {
   const SteadyTime now = clock_.now();
   const std::lock_guard lock(mutex_);
   if (now < next_look_) return false;
-  next_look_ = now + kLookInterval;
+  next_look_ = now + kUsersLookInterval;
   return true;
 }
 

@@ -11,7 +11,7 @@
 namespace holdfast {
 namespace {
 
-constexpr Duration kLookInterval = std::chrono::seconds(5);
+constexpr Duration kCertificateLookInterval = std::chrono::seconds(5);
 
 TlsVersion min_version_of(const ServerTlsSettings& tls) {
   return tls.min_version == "1.3" ? TlsVersion::tls13 : TlsVersion::tls12;
@@ -157,7 +157,7 @@ void WatchedCertificate::reload(SettingsPtr settings) {
 
 asio::awaitable<void> WatchedCertificate::watch() {
   while (true) {
-    const bool slept = co_await sleep_for(clock_, kLookInterval);
+    const bool slept = co_await sleep_for(clock_, kCertificateLookInterval);
     if (!slept) co_return;
     look();
   }

@@ -32,6 +32,13 @@ inline bool starts_ignoring_case(std::string_view text, std::string_view prefix)
   return text.size() >= prefix.size() && equal_ignoring_case(text.substr(0, prefix.size()), prefix);
 }
 
+// Without the spaces and tabs around it.
+inline std::string_view trim_blanks(std::string_view text) {
+  const auto begin = text.find_first_not_of(" \t");
+  return begin == text.npos ? std::string_view()
+                            : text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
+}
+
 // Cuts the first word off `text`, with the spaces around it; "" when none is left.
 inline std::string_view cut_word(std::string_view& text) {
   text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));

@@ -7,12 +7,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
-const char* const hash = "$y$j75$pmDyRB4HxnWmFVDSFEK0o/$AWR41jYZ1oYVqRMMuJxaNVYJdtDvCcBOVYeBTm0eQ.0";
+const char* const kHash = "$y$j75$pmDyRB4HxnWmFVDSFEK0o/$AWR41jYZ1oYVqRMMuJxaNVYJdtDvCcBOVYeBTm0eQ.0";
 
 UserRecord full_record() {
   UserRecord user;
   user.name = "app";
-  user.password_hash = hash;
+  user.password_hash = kHash;
   user.scram = derive_scram("pencil", "0123456789abcdef", 4096);
   user.senders = {"@example.com", "a@b.example", "@.sub.example"};
   user.messages = Rate{2000, 1h};

@@ -1,4 +1,5 @@
 #include "queue/delivery_outcome.h"
+#include "tests/fakes/domain.h"
 
 #include <gtest/gtest.h>
 
@@ -6,8 +7,6 @@ namespace holdfast {
 namespace {
 
 using Type = AppliedPolicy::Type;
-
-DomainName domain(const std::string& text) { return DomainName::parse(text).value(); }
 
 AppliedPolicy sts(StsMode mode, bool enforced) {
   AppliedPolicy p;

@@ -74,15 +74,14 @@ Settings settings_by(Dice& dice) {
   return s;
 }
 
-class Simulation {
+class OneRun {
  public:
-  Simulation(std::uint64_t seed, Plant plant)
-      : world_(seed), plant_(plant), settings_(settings_by(world_.dice)) {
+  OneRun(std::uint64_t seed, Plant plant) : world_(seed), plant_(plant), settings_(settings_by(world_.dice)) {
     world_.seen.expire = settings_.delivery.expire;
     world_.dns.txt(key_record().name, key_record().value);
     begin_life();
   }
-  ~Simulation() {
+  ~OneRun() {
     if (life_) life_->crash();
   }
 
@@ -226,6 +225,6 @@ class Simulation {
 
 }  // namespace
 
-Outcome simulate(std::uint64_t seed, Plant plant) { return Simulation(seed, plant).run(); }
+Outcome simulate(std::uint64_t seed, Plant plant) { return OneRun(seed, plant).run(); }
 
 }  // namespace holdfast::simulation

@@ -1,5 +1,6 @@
 // Which TLSA records can be used and where they stand: RFC 7672, RFC 7671 section 9.
 #include "sts/dane.h"
+#include "tests/fakes/domain.h"
 
 #include <gtest/gtest.h>
 
@@ -11,11 +12,9 @@ TlsaRecord record(int usage, int selector, int type, std::string data) {
           static_cast<std::uint8_t>(type), std::move(data)};
 }
 const std::string k256(32, 'a'), k512(64, 'b');
-DomainName host(const std::string& text) { return DomainName::parse(text).value(); }
-
 std::vector<std::string> bases(const HostAddresses& addresses) {
   std::vector<std::string> texts;
-  for (const DomainName& base : tlsa_base_domains(host("mx.example"), addresses))
+  for (const DomainName& base : tlsa_base_domains(domain("mx.example"), addresses))
     texts.push_back(base.text());
   return texts;
 }

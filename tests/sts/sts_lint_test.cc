@@ -4,13 +4,12 @@
 #include <gtest/gtest.h>
 
 #include "sts/record.h"
+#include "tests/fakes/domain.h"
 
 namespace holdfast {
 namespace {
 
 using Severity = LintFinding::Severity;
-
-DomainName host(const std::string& text) { return DomainName::parse(text).value(); }
 
 std::string findings(const LintInput& input) {
   std::string text;
@@ -25,11 +24,12 @@ std::string of_record(std::vector<std::string> txt) {
 std::string of_policy(std::string policy, std::optional<std::vector<DomainName>> mx = {}) {
   return findings({.txt = {}, .policy = std::move(policy), .mx = std::move(mx)});
 }
-const std::string kSound = "version: STSv1\r\nmode: enforce\r\nmx: mx.example.com\r\nmax_age: 2592000\r\n";
+const std::string kSoundPolicy =
+    "version: STSv1\r\nmode: enforce\r\nmx: mx.example.com\r\nmax_age: 2592000\r\n";
 
 TEST(StsLint, HasNothingToSayOfASoundSetup) {
   EXPECT_EQ(of_record({"v=STSv1; id=1;"}), "");
-  EXPECT_EQ(of_policy(kSound, std::vector<DomainName>{host("mx.example.com")}), "");
+  EXPECT_EQ(of_policy(kSoundPolicy, std::vector<DomainName>{domain("mx.example.com")}), "");
 }
 
 TEST(StsLint, FindsMistakesInTheRecord) {
@@ -43,15 +43,15 @@ TEST(StsLint, FindsMistakesInTheRecord) {
 TEST(StsLint, FindsMistakesInThePolicy) {
   EXPECT_NE(of_policy("version: STSv1\nmode: enforce\nmax_age: 2592000\n").find("error policy: no usable mx"),
             std::string::npos);
-  EXPECT_NE(of_policy(kSound + "mx: *\r\n").find("error policy line 5"), std::string::npos);
-  EXPECT_NE(of_policy(kSound + "mx: MX.example.com.\r\n").find("hint policy line 5: the same mx"),
+  EXPECT_NE(of_policy(kSoundPolicy + "mx: *\r\n").find("error policy line 5"), std::string::npos);
+  EXPECT_NE(of_policy(kSoundPolicy + "mx: MX.example.com.\r\n").find("hint policy line 5: the same mx"),
             std::string::npos);
-  EXPECT_NE(of_policy(kSound + "mode: none\r\n").find("warning policy line 5: a second \"mode\""),
+  EXPECT_NE(of_policy(kSoundPolicy + "mode: none\r\n").find("warning policy line 5: a second \"mode\""),
             std::string::npos);
-  EXPECT_NE(of_policy(kSound + "# ours\r\n").find("warning policy line 5"), std::string::npos);
-  EXPECT_NE(of_policy(kSound + "foo: bar\r\n").find("hint policy line 5: unknown key \"foo\""),
+  EXPECT_NE(of_policy(kSoundPolicy + "# ours\r\n").find("warning policy line 5"), std::string::npos);
+  EXPECT_NE(of_policy(kSoundPolicy + "foo: bar\r\n").find("hint policy line 5: unknown key \"foo\""),
             std::string::npos);
-  EXPECT_NE(of_policy("\xef\xbb\xbf" + kSound).find("byte order mark"), std::string::npos);
+  EXPECT_NE(of_policy("\xef\xbb\xbf" + kSoundPolicy).find("byte order mark"), std::string::npos);
   EXPECT_NE(of_policy("version: STSv1\nmode: testing\nmx: a.example\nmax_age: 60\n").find("less than a day"),
             std::string::npos);
   EXPECT_NE(of_policy("version: STSv1\nmode: none\nmax_age: 9999999999\n").find("maximum"),
@@ -59,24 +59,24 @@ TEST(StsLint, FindsMistakesInThePolicy) {
 }
 
 TEST(StsLint, ComparesPolicyAndMxSet) {
-  const std::vector<DomainName> mx{host("mx.example.com"), host("mx2.example.com")};
-  EXPECT_NE(of_policy(kSound, mx).find("error mx: mx2.example.com"), std::string::npos);
-  EXPECT_NE(of_policy(kSound + "mx: old.example.com\r\n", mx).find("hint mx: old.example.com"),
+  const std::vector<DomainName> mx{domain("mx.example.com"), domain("mx2.example.com")};
+  EXPECT_NE(of_policy(kSoundPolicy, mx).find("error mx: mx2.example.com"), std::string::npos);
+  EXPECT_NE(of_policy(kSoundPolicy + "mx: old.example.com\r\n", mx).find("hint mx: old.example.com"),
             std::string::npos);
   EXPECT_EQ(of_policy("version: STSv1\nmode: none\nmax_age: 2592000\n", mx), "");
 }
 
 TEST(StsLint, WhatItGeneratesIsSound) {
   const WallTime now = std::chrono::sys_days(std::chrono::year(2026) / 3 / 4) + std::chrono::seconds(3661);
-  const std::vector<DomainName> mx{host("mx1.example.com"), host("mx2.example.com")};
+  const std::vector<DomainName> mx{domain("mx1.example.com"), domain("mx2.example.com")};
   const StsSetup setup =
-      generate_sts(host("example.com"), StsMode::enforce, mx, std::chrono::seconds(2592000), now);
+      generate_sts(domain("example.com"), StsMode::enforce, mx, std::chrono::seconds(2592000), now);
   EXPECT_EQ(setup.record, "v=STSv1; id=20260304010101Z;");
   EXPECT_EQ(findings({.txt = std::vector<std::string>{setup.record}, .policy = setup.policy, .mx = mx}), "");
   ASSERT_EQ(setup.zone.size(), 4u);
   EXPECT_EQ(setup.zone[0], "_mta-sts.example.com. 3600 IN TXT \"v=STSv1; id=20260304010101Z;\"");
   const StsSetup off =
-      generate_sts(host("example.com"), StsMode::none, {}, std::chrono::seconds(2592000), now);
+      generate_sts(domain("example.com"), StsMode::none, {}, std::chrono::seconds(2592000), now);
   EXPECT_EQ(StsPolicy::parse(off.policy)->mode, StsMode::none);
 }
 

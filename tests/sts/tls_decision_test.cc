@@ -5,15 +5,15 @@
 #include <random>
 
 #include "sts/tls_planner.h"
+#include "tests/fakes/domain.h"
 
 namespace holdfast {
 namespace {
 
-DomainName name_of(const std::string& text) { return DomainName::parse(text).value(); }
-const DomainName kDomain = name_of("example.com");
-const DomainName kMx = name_of("mx.example.com");
+const DomainName kDomain = domain("example.com");
+const DomainName kMx = domain("mx.example.com");
 const WallTime kNow = std::chrono::sys_days(std::chrono::year(2026) / 3 / 10) + std::chrono::hours(12);
-const TlsaRecord kTlsa{3, 1, 1, std::string(32, 'a')};
+const TlsaRecord kPlanTlsa{3, 1, 1, std::string(32, 'a')};
 const TlsaRecord kUnusable{1, 1, 1, std::string(32, 'a')};
 
 StsLookup sts(StsMode mode, std::vector<std::string> mx = {"*.example.com"}) {
@@ -55,7 +55,7 @@ MxFacts facts() {
   f.addresses.addresses = {IpBytes{}};
   return f;
 }
-MxFacts dane(std::vector<TlsaRecord> records = {kTlsa}) {
+MxFacts dane(std::vector<TlsaRecord> records = {kPlanTlsa}) {
   MxFacts f = facts();
   f.addresses.secure = true;
   f.tlsa_status = DnsStatus::ok;
@@ -145,7 +145,7 @@ TEST(Decide, EnforceRequiresPkixOfTheMxName) {
 }
 
 TEST(Decide, EnforceLeavesOutAnMxOutsideThePolicyAndUsesTheNext) {
-  const PlanRequest r = request({name_of("mx.evil.example"), kMx});
+  const PlanRequest r = request({domain("mx.evil.example"), kMx});
   const TlsPlan plan = decide(r, sts(StsMode::enforce), {facts(), facts()});
   EXPECT_FALSE(plan.mx[0].usable);
   EXPECT_EQ(plan.mx[0].finding, PlanFinding::mx_not_in_policy);
@@ -155,13 +155,13 @@ TEST(Decide, EnforceLeavesOutAnMxOutsideThePolicyAndUsesTheNext) {
 }
 
 TEST(Decide, NoMxWithinThePolicyIsForbiddenByPolicyWithTheReason) {
-  const TlsPlan plan = decide(request({name_of("mx.evil.example")}), sts(StsMode::enforce), {facts()});
+  const TlsPlan plan = decide(request({domain("mx.evil.example")}), sts(StsMode::enforce), {facts()});
   EXPECT_TRUE(plan.policy_forbids);
   EXPECT_EQ(plan.why, "mx.evil.example matches none of *.example.com");
 }
 
 TEST(Decide, ObserveTurnsEnforceIntoWatching) {
-  PlanRequest r = request({kMx, name_of("mx.evil.example")});
+  PlanRequest r = request({kMx, domain("mx.evil.example")});
   r.sts_mode = PolicyMode::observe;
   const TlsPlan plan = decide(r, sts(StsMode::enforce), {facts(), facts()});
   EXPECT_TRUE(plan.mx[0].usable && plan.mx[0].requirement.cleartext_allowed);
@@ -226,8 +226,8 @@ TEST(Decide, FetchFailureWithNothingCachedDeliversAsWithoutPolicyAndIsReportedAs
 // --- DANE ---
 
 TEST(Decide, SecureTlsaSetIsRequiredWithItsBaseAsSni) {
-  MxFacts f = dane({kTlsa, kUnusable});
-  f.tlsa_base = name_of("host.provider.example");
+  MxFacts f = dane({kPlanTlsa, kUnusable});
+  f.tlsa_base = domain("host.provider.example");
   const MxPlan plan = one(request(), absent(), f);
   EXPECT_EQ(plan.requirement.level, TlsLevel::authenticated);
   EXPECT_FALSE(plan.requirement.cleartext_allowed);
@@ -235,7 +235,7 @@ TEST(Decide, SecureTlsaSetIsRequiredWithItsBaseAsSni) {
   EXPECT_EQ(plan.requirement.server_name, f.tlsa_base);
   ASSERT_TRUE(plan.requirement.dane);
   EXPECT_EQ(plan.requirement.dane->records,
-            std::vector<TlsaRecord>{kTlsa});  // usages 0 and 1 never get through
+            std::vector<TlsaRecord>{kPlanTlsa});  // usages 0 and 1 never get through
   EXPECT_EQ(plan.requirement.dane->names, (std::vector<DomainName>{f.tlsa_base, kMx, kDomain}));
   ASSERT_EQ(types(plan), std::vector<Type>{Type::tlsa});
   EXPECT_EQ(plan.policies[0].policy_domain, f.tlsa_base);
@@ -540,7 +540,7 @@ TEST(Decide, ExceptionThatLowersNothingIsNotNoted) {
 // Seen elsewhere: one domain's posture used for all domains behind the same MX. Invariant 17.
 TEST(Decide, DomainsBehindTheSameMxAreDecidedEachByItsOwnPolicy) {
   PlanRequest other = request();
-  other.next_hop = name_of("other.example");
+  other.next_hop = domain("other.example");
   EXPECT_TRUE(one(other, absent(), facts()).requirement.cleartext_allowed);
   EXPECT_FALSE(one(request(), sts(StsMode::enforce), facts()).requirement.cleartext_allowed);
 }
@@ -551,7 +551,7 @@ class RandomCase {
  public:
   explicit RandomCase(unsigned seed) : random_(seed) {
     r = request();
-    if (chance(3)) r.mx.hosts.push_back({name_of("mx2.other.example"), 20});
+    if (chance(3)) r.mx.hosts.push_back({domain("mx2.other.example"), 20});
     r.mx.secure = chance(2);
     r.message.requiretls = chance(4);
     r.message.tls_required_no = chance(4);
@@ -579,7 +579,7 @@ class RandomCase {
                          sts(StsMode::enforce, mx), sts(StsMode::enforce, mx)});
     for (std::size_t i = 0; i < r.mx.hosts.size(); ++i) {
       MxFacts one_host =
-          pick<MxFacts>({facts(), facts(), dane(), dane({kUnusable}), dane({kTlsa, kUnusable}),
+          pick<MxFacts>({facts(), facts(), dane(), dane({kUnusable}), dane({kPlanTlsa, kUnusable}),
                          tlsa_failing(DnsStatus::server_failure), tlsa_failing(DnsStatus::no_data)});
       if (!one_host.tlsa_base.empty()) one_host.tlsa_base = r.mx.hosts[i].name;
       if (chance(8)) one_host.addresses.status = DnsStatus::timed_out;
@@ -641,7 +641,7 @@ TEST(DecideProperties, HoldOverRandomInputs) {
       if (secure_tlsa && !lower) {
         ASSERT_FALSE(need.cleartext_allowed);
         ASSERT_NE(need.level, TlsLevel::opportunistic);
-        const bool usable_set = c.f[i].tlsa.front() == kTlsa;
+        const bool usable_set = c.f[i].tlsa.front() == kPlanTlsa;
         if (usable_set && mx.usable) {
           ASSERT_TRUE(need.dane);
         }

@@ -6,6 +6,7 @@
 
 #include "smtp/base/base_error.h"
 #include "tests/fakes/capture.h"
+#include "tests/fakes/domain.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/run.h"
 #include "tlsrpt/report.h"
@@ -16,8 +17,6 @@ namespace {
 using namespace std::chrono_literals;
 
 const std::chrono::sys_days kDay = std::chrono::sys_days(std::chrono::year(2026) / 3 / 14);
-
-DomainName domain(std::string_view text) { return DomainName::parse(text).value(); }
 
 AppliedPolicy sts_policy(std::string_view name = "enforce.test") {
   AppliedPolicy policy;

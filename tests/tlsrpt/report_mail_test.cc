@@ -15,16 +15,16 @@
 namespace holdfast {
 namespace {
 
-const std::chrono::sys_days kDay = std::chrono::year(2026) / 11 / 20;
-const WallTime kSent = kDay + std::chrono::hours(25);
+const std::chrono::sys_days kMailDay = std::chrono::year(2026) / 11 / 20;
+const WallTime kSent = kMailDay + std::chrono::hours(25);
 
-Report sample() {
+Report sample_of_mail() {
   Report report;
   report.organization = "Relay Inc.";
   report.contact = "tls@relay.example";
-  report.day = kDay;
+  report.day = kMailDay;
   report.domain = *DomainName::parse("a.example");
-  report.report_id = report_id(kDay, report.domain, "relay.example");
+  report.report_id = report_id(kMailDay, report.domain, "relay.example");
   ReportedPolicy policy;
   policy.type = "sts";
   policy.domain = "a.example";
@@ -53,7 +53,7 @@ std::string header_of(const std::string& mail) {
 }
 
 TEST(ReportMail, CarriesTheFieldsOfRfc8460) {
-  const auto header = header_of(mail_of(sample()));
+  const auto header = header_of(mail_of(sample_of_mail()));
   for (const char* field :
        {"From: <tls@relay.example>\r\n", "To: <rua@a.example>\r\n",
         "Date: Sat, 21 Nov 2026 01:00:00 +0000\r\n",
@@ -67,13 +67,14 @@ TEST(ReportMail, CarriesTheFieldsOfRfc8460) {
 }
 
 TEST(ReportMail, NamesItsAttachmentBySubmitterDomainAndDay) {
-  EXPECT_EQ(report_filename(sample()), "relay.example!a.example!1795132800!1795219199.json.gz");
-  EXPECT_NE(mail_of(sample()).find("filename=\"relay.example!a.example!1795132800!1795219199.json.gz\""),
-            std::string::npos);
+  EXPECT_EQ(report_filename(sample_of_mail()), "relay.example!a.example!1795132800!1795219199.json.gz");
+  EXPECT_NE(
+      mail_of(sample_of_mail()).find("filename=\"relay.example!a.example!1795132800!1795219199.json.gz\""),
+      std::string::npos);
 }
 
 TEST(ReportMail, CarriesTheReportItself) {
-  const auto report = sample();
+  const auto report = sample_of_mail();
   const auto part = find_report_part(mail_of(report));
   ASSERT_TRUE(part);
   EXPECT_EQ(*gunzip(*part, 1 << 20), report_json(report));
@@ -99,19 +100,19 @@ TEST(ReportMail, IsReadByPythonsEmailPackage) {
   ::setenv("HOLDFAST_PYTHON_CHECK", kPythonCheck, 1);
   FILE* pipe = ::popen("/usr/bin/python3 -c \"$HOLDFAST_PYTHON_CHECK\"", "w");
   ASSERT_NE(pipe, nullptr);
-  const auto mail = mail_of(sample());
+  const auto mail = mail_of(sample_of_mail());
   EXPECT_EQ(std::fwrite(mail.data(), 1, mail.size(), pipe), mail.size());
   EXPECT_EQ(::pclose(pipe), 0);
 }
 
 TEST(ReportMail, TellsPeopleTheSum) {
-  const auto mail = mail_of(sample());
+  const auto mail = mail_of(sample_of_mail());
   EXPECT_NE(mail.find("Sessions that went well: 12\r\n"), mail.npos);
   EXPECT_NE(mail.find("  3 x certificate-expired at mx.a.example [192.0.2.1]\r\n"), mail.npos);
 }
 
 TEST(ReportMail, KeepsItsLinesShortAsciiAndEndedByCrlf) {
-  auto report = sample();
+  auto report = sample_of_mail();
   report.organization = "Evil\r\nBcc: x@y.example\r\n\xc3\xbc";
   report.policies[0].failures[0].receiving_mx_hostname = "mx\r\n.\r\n\xff";
   for (int i = 0; i < 100; ++i) report.policies[0].failures.push_back(report.policies[0].failures[0]);
@@ -128,7 +129,7 @@ TEST(ReportMail, KeepsItsLinesShortAsciiAndEndedByCrlf) {
   }
 }
 
-TEST(ReportMail, IsTheSameOnEveryTry) { EXPECT_EQ(mail_of(sample()), mail_of(sample())); }
+TEST(ReportMail, IsTheSameOnEveryTry) { EXPECT_EQ(mail_of(sample_of_mail()), mail_of(sample_of_mail())); }
 
 TEST(ReportMail, BelongsToTheDomainOfTheContact) {
   EXPECT_EQ(submitter_of("\"a@b\"@relay.example"), "relay.example");

@@ -1,4 +1,5 @@
 #include "tlsrpt/reporter_state.h"
+#include "tests/fakes/domain.h"
 
 #include <gtest/gtest.h>
 
@@ -8,13 +9,11 @@ namespace holdfast {
 namespace {
 
 using namespace std::chrono_literals;
-using Result = Attempt::Result;
 
-const std::chrono::sys_days kDay = std::chrono::year(2026) / 3 / 14;
-const WallTime kMidnight = kDay + std::chrono::days(1);
+const std::chrono::sys_days kStateDay = std::chrono::year(2026) / 3 / 14;
+const WallTime kMidnight = kStateDay + std::chrono::days(1);
 const WallTime kNow = kMidnight + 3h;
 
-DomainName domain(std::string_view text) { return DomainName::parse(text).value(); }
 ReportTarget mailto(std::string address) { return {ReportTarget::Kind::mailto, std::move(address)}; }
 ReportTarget https(std::string url) { return {ReportTarget::Kind::https, std::move(url)}; }
 
@@ -32,7 +31,7 @@ TargetLookup failed(bool temporary, std::string why) {
 }
 
 ReportProgress built_for(std::vector<ReportTarget> targets) {
-  auto report = freeze(kDay, domain("a.test"), 0s, kNow);
+  auto report = freeze(kStateDay, domain("a.test"), 0s, kNow);
   EXPECT_TRUE(looked_up(report, found(targets), kNow, 24h));
   built(report, "id", "{}", targets, kNow);
   return report;
@@ -54,14 +53,14 @@ TEST(ReporterState, SpreadsDomainsOverTheJitterTheSameWayEveryDay) {
 
 TEST(ReporterState, SpreadsAMissedDayFromTheReturnOn) {
   const auto name = domain("a.test");
-  EXPECT_EQ(freeze(kDay, name, 4h, kMidnight + 1min).next,
+  EXPECT_EQ(freeze(kStateDay, name, 4h, kMidnight + 1min).next,
             kMidnight + std::chrono::floor<std::chrono::microseconds>(spread(name, 4h)));
   const WallTime back = kMidnight + 10 * 24h;
-  EXPECT_GE(freeze(kDay, name, 4h, back).next, back);
+  EXPECT_GE(freeze(kStateDay, name, 4h, back).next, back);
 }
 
 TEST(ReporterState, EndsWithoutATargetWhenTheDomainAsksForNothing) {
-  auto report = freeze(kDay, domain("a.test"), 0s, kNow);
+  auto report = freeze(kStateDay, domain("a.test"), 0s, kNow);
   EXPECT_FALSE(looked_up(report, found({}), kNow, 24h));
   EXPECT_EQ(report.state, ReportState::done);
   EXPECT_EQ(report.reason, "the domain asks for no reports");
@@ -69,14 +68,14 @@ TEST(ReporterState, EndsWithoutATargetWhenTheDomainAsksForNothing) {
 }
 
 TEST(ReporterState, NamesWhyARecordIsOfNoUse) {
-  auto report = freeze(kDay, domain("a.test"), 0s, kNow);
+  auto report = freeze(kStateDay, domain("a.test"), 0s, kNow);
   EXPECT_FALSE(looked_up(report, failed(false, "the record names no usable target"), kNow, 24h));
   EXPECT_EQ(report.state, ReportState::done);
   EXPECT_EQ(report.reason, "the record names no usable target");
 }
 
 TEST(ReporterState, AsksAgainAfterADnsFailureUntilRetryForIsOver) {
-  auto report = freeze(kDay, domain("a.test"), 0s, kNow);
+  auto report = freeze(kStateDay, domain("a.test"), 0s, kNow);
   WallTime now = kNow;
   int tries = 0;
   while (report.state == ReportState::frozen) {
@@ -94,12 +93,12 @@ TEST(ReporterState, AsksAgainAfterADnsFailureUntilRetryForIsOver) {
 
 TEST(ReporterState, KeepsTheTargetsApart) {
   auto report = built_for({mailto("a@a.test"), https("https://r.test/")});
-  tried(report, 0, {Result::queued, "queued as 1"}, kNow, 24h);
+  tried(report, 0, {Attempt::Result::queued, "queued as 1"}, kNow, 24h);
   EXPECT_EQ(report.state, ReportState::built);
-  tried(report, 1, {Result::again, "HTTP status 500"}, kNow, 24h);
+  tried(report, 1, {Attempt::Result::again, "HTTP status 500"}, kNow, 24h);
   EXPECT_EQ(report.targets[1].state, TargetState::waiting);
   EXPECT_EQ(next_step_at(report), kNow + 1min);
-  tried(report, 1, {Result::sent, ""}, kNow + 1min, 24h);
+  tried(report, 1, {Attempt::Result::sent, ""}, kNow + 1min, 24h);
   EXPECT_EQ(report.state, ReportState::done);
   EXPECT_EQ(report.ended, kNow + 1min);
 }
@@ -113,7 +112,7 @@ TEST(ReporterState, GivesATargetUpOnceRetryForIsOver) {
   WallTime now = kNow;
   while (report.state == ReportState::built) {
     ASSERT_LT(report.targets[0].attempts, 100u);
-    tried(report, 0, {Result::again, "HTTP status 404"}, now, 6h);
+    tried(report, 0, {Attempt::Result::again, "HTTP status 404"}, now, 6h);
     now = report.targets[0].next;
   }
   EXPECT_EQ(report.targets[0].state, TargetState::given_up);
@@ -125,16 +124,16 @@ TEST(ReporterState, TriesAtLeastOnceAfterALongStop) {
   auto report = built_for({https("https://r.test/")});
   const WallTime back = kNow + 30 * 24h;
   EXPECT_TRUE(is_due(*next_step_at(report), back));
-  tried(report, 0, {Result::sent, ""}, back, 24h);
+  tried(report, 0, {Attempt::Result::sent, ""}, back, 24h);
   EXPECT_EQ(report.targets[0].state, TargetState::sent);
 }
 
 TEST(ReporterState, HoldingBackIsNoAttemptButEndsToo) {
   auto report = built_for({mailto("a@a.test")});
-  tried(report, 0, {Result::hold, "no key"}, kNow, 24h);
+  tried(report, 0, {Attempt::Result::hold, "no key"}, kNow, 24h);
   EXPECT_EQ(report.targets[0].attempts, 0u);
   EXPECT_EQ(report.targets[0].state, TargetState::waiting);
-  tried(report, 0, {Result::hold, "no key"}, kNow + 24h, 24h);
+  tried(report, 0, {Attempt::Result::hold, "no key"}, kNow + 24h, 24h);
   EXPECT_EQ(report.targets[0].state, TargetState::given_up);
 }
 
@@ -146,7 +145,7 @@ TEST(ReporterState, TakesATimeFromAWrongClockAsDue) {
 
 TEST(ReporterState, SkippingEndsWhatWaits) {
   auto report = built_for({mailto("a@a.test"), mailto("b@a.test")});
-  tried(report, 0, {Result::queued, ""}, kNow, 24h);
+  tried(report, 0, {Attempt::Result::queued, ""}, kNow, 24h);
   skip(report, "tlsrpt.enabled is false", kNow);
   EXPECT_EQ(report.targets[0].state, TargetState::queued);
   EXPECT_EQ(report.targets[1].state, TargetState::given_up);

@@ -12,6 +12,7 @@
 
 #include "smtp/base/base_error.h"
 #include "tests/fakes/capture.h"
+#include "tests/fakes/domain.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/fixed_settings.h"
 #include "tests/fakes/run.h"
@@ -30,13 +31,11 @@ using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-const std::chrono::sys_days kDay = std::chrono::year(2026) / 3 / 14;
+const std::chrono::sys_days kReportDay = std::chrono::year(2026) / 3 / 14;
 constexpr const char* kKeyName = "holdfast._domainkey.relay.test";
 constexpr const char* kKeyRecord = "v=DKIM1; k=rsa; p=QUJD";
 
-DomainName domain(std::string_view text) { return DomainName::parse(text).value(); }
-
-SessionOutcome outcome(const std::string& name, ResultType result, std::chrono::sys_days day = kDay) {
+SessionOutcome outcome(const std::string& name, ResultType result, std::chrono::sys_days day = kReportDay) {
   SessionOutcome out;
   out.day = day;
   out.report_domain = domain(name);
@@ -211,7 +210,7 @@ struct Process {
 
 class ReporterTest : public testing::Test {
  protected:
-  ReporterTest() : clock_(kDay + 12h) {
+  ReporterTest() : clock_(kReportDay + 12h) {
     std::string name = (std::filesystem::temp_directory_path() / "holdfast-reporter-XXXXXX").string();
     folder_ = mkdtemp(name.data());
     auto& settings = settings_.settings;
@@ -235,14 +234,14 @@ class ReporterTest : public testing::Test {
                                          lives, after);
   }
   void record(const std::string& name, ResultType result = ResultType::success,
-              std::chrono::sys_days day = kDay) {
+              std::chrono::sys_days day = kReportDay) {
     ASSERT_TRUE(process_->ledger_store->add({{outcome(name, result, day), 3}}));
   }
   void ask_for_reports(const std::string& name, const std::string& rua) {
     dns_.txt("_smtp._tls." + name, "v=TLSRPTv1; rua=" + rua);
   }
   void pass_midnight() {
-    clock_.set_wall(kDay + std::chrono::days(1) + 10min);
+    clock_.set_wall(kReportDay + std::chrono::days(1) + 10min);
     process_->look();
   }
   // Time passes in steps, with a look at each.
@@ -273,10 +272,11 @@ TEST_F(ReporterTest, SendsNothingWhileTheDayLasts) {
   record("a.test");
   ask_for_reports("a.test", "mailto:r@a.test");
   process_->look();
-  clock_.set_wall(kDay + 24h + 30s);  // sessions of the last second may still be on their way to the ledger
+  clock_.set_wall(kReportDay + 24h +
+                  30s);  // sessions of the last second may still be on their way to the ledger
   process_->look();
   EXPECT_TRUE(queue_.mails.empty());
-  clock_.set_wall(kDay + 24h + 61s);
+  clock_.set_wall(kReportDay + 24h + 61s);
   process_->look();
   EXPECT_EQ(queue_.mails.size(), 1u);
 }
@@ -321,7 +321,7 @@ TEST_F(ReporterTest, SaysTheSameByMailAsByHttps) {
   ask_for_reports("a.test", "mailto:r@a.test,https://reports.a.test/v1");
   pass_midnight();
   const auto json = gunzip(web_.requests.at(0).body, 1 << 20).value();
-  auto report = report_from_json(json, kDay, domain("a.test"));
+  auto report = report_from_json(json, kReportDay, domain("a.test"));
   ASSERT_TRUE(report);
   EXPECT_EQ(report_json(*report), json);
   EXPECT_THAT(queue_.mails.at(0).content, HasSubstr("2 x validation-failure at mx.a.test [192.0.2.1]"));
@@ -443,7 +443,7 @@ TEST_F(ReporterTest, TellsWhatTheReceiverOfAQueuedMailSays) {
   EXPECT_THAT(target(), testing::Not(HasSubstr("tried")));  // the queue has just taken it
   QueuedMailState waits;
   waits.attempts = 3;
-  waits.next = kDay + 36h;
+  waits.next = kReportDay + 36h;
   waits.reason = "450 4.2.0 mailbox busy";
   process_->queued.held = waits;
   EXPECT_THAT(target(), HasSubstr("\"state\":\"queued\""));
@@ -555,7 +555,8 @@ TEST_F(ReporterTest, MailWaitsLoudlyForItsKeyAndHttpsGoes) {
 
 TEST_F(ReporterTest, SuppressesABouncingAddressForAWeek) {
   record("a.test");
-  for (int day = 1; day <= 9; ++day) record("a.test", ResultType::success, kDay + std::chrono::days(day));
+  for (int day = 1; day <= 9; ++day)
+    record("a.test", ResultType::success, kReportDay + std::chrono::days(day));
   ask_for_reports("a.test", "mailto:r@a.test");
   pass_midnight();
   ASSERT_EQ(queue_.mails.size(), 1u);
@@ -570,11 +571,11 @@ TEST_F(ReporterTest, SuppressesABouncingAddressForAWeek) {
   EXPECT_THAT(process_->status(), HasSubstr("\"state\":\"bounced\""));
   EXPECT_THAT(process_->status(), HasSubstr("\"kind\":\"suppressed\",\"address\":\"r@a.test\""));
   EXPECT_EQ(metrics_.count("tlsrpt_reports_total{method=mailto,result=bounced}"), 1u);
-  clock_.set_wall(kDay + 7 * 24h + 10min);
+  clock_.set_wall(kReportDay + 7 * 24h + 10min);
   process_->look();
   EXPECT_EQ(queue_.mails.size(), 1u);
   EXPECT_THAT(process_->status(), HasSubstr("suppressed, since mail to it bounced: 550 5.1.1 nobody here"));
-  clock_.set_wall(kDay + 9 * 24h + 10min);
+  clock_.set_wall(kReportDay + 9 * 24h + 10min);
   process_->look();
   EXPECT_EQ(queue_.mails.size(), 3u);  // of the two days that ended since
 }
@@ -635,9 +636,10 @@ TEST_F(ReporterTest, SendsNothingWhenSwitchedOff) {
 }
 
 TEST_F(ReporterTest, SendsDaysThatItMissedEachWithItsOwnRange) {
-  for (int day = 0; day < 3; ++day) record("a.test", ResultType::success, kDay + std::chrono::days(day));
+  for (int day = 0; day < 3; ++day)
+    record("a.test", ResultType::success, kReportDay + std::chrono::days(day));
   ask_for_reports("a.test", "https://reports.a.test/v1");
-  clock_.set_wall(kDay + 20 * 24h);
+  clock_.set_wall(kReportDay + 20 * 24h);
   process_->look();
   ASSERT_EQ(web_.requests.size(), 3u);
   std::set<std::string> days;
@@ -669,14 +671,14 @@ TEST_F(ReporterTest, SendsAtOnceWhenTheOperatorSaysSo) {
   settings_.settings.tlsrpt.jitter = 4h;
   record("a.test");
   ask_for_reports("a.test", "mailto:r@a.test");
-  const auto too_early = run(process_->context, process_->reporter.send(kDay));
+  const auto too_early = run(process_->context, process_->reporter.send(kReportDay));
   ASSERT_FALSE(too_early);
   EXPECT_TRUE(too_early.error().is(BaseError::not_permitted));
-  clock_.set_wall(kDay + 24h + 1s);
-  EXPECT_EQ(run(process_->context, process_->reporter.send(kDay)).value(), 1u);
+  clock_.set_wall(kReportDay + 24h + 1s);
+  EXPECT_EQ(run(process_->context, process_->reporter.send(kReportDay)).value(), 1u);
   settle(process_->context);
   EXPECT_EQ(queue_.mails.size(), 1u);
-  EXPECT_EQ(run(process_->context, process_->reporter.send(kDay)).value(), 0u);  // never twice
+  EXPECT_EQ(run(process_->context, process_->reporter.send(kReportDay)).value(), 0u);  // never twice
   settle(process_->context);
   EXPECT_EQ(queue_.mails.size(), 1u);
 }
@@ -697,12 +699,12 @@ TEST_F(ReporterTest, ErasesADayOnceItsReportHasBeenGoneForAWhile) {
   record("none.test");
   ask_for_reports("a.test", "mailto:r@a.test");
   pass_midnight();
-  EXPECT_FALSE(process_->ledger_store->rows(kDay, DomainName()).value().empty());
-  clock_.set_wall(kDay + 6 * 24h);
+  EXPECT_FALSE(process_->ledger_store->rows(kReportDay, DomainName()).value().empty());
+  clock_.set_wall(kReportDay + 6 * 24h);
   process_->look();
-  EXPECT_TRUE(process_->ledger_store->rows(kDay, DomainName()).value().empty());
+  EXPECT_TRUE(process_->ledger_store->rows(kReportDay, DomainName()).value().empty());
   EXPECT_THAT(process_->status(), HasSubstr("a.test"));
-  clock_.set_wall(kDay + 20 * 24h);
+  clock_.set_wall(kReportDay + 20 * 24h);
   process_->look();
   EXPECT_THAT(process_->status(), testing::Not(HasSubstr("a.test\"")));
   EXPECT_EQ(queue_.mails.size(), 1u);
@@ -714,18 +716,18 @@ TEST_F(ReporterTest, KeepsADayWhoseReportStillWaits) {
   ask_for_reports("a.test", "https://reports.a.test/v1");
   web_.status = 500;
   pass_midnight();
-  clock_.set_wall(kDay + 6 * 24h);
+  clock_.set_wall(kReportDay + 6 * 24h);
   process_->look();
-  EXPECT_FALSE(process_->ledger_store->rows(kDay, DomainName()).value().empty());
+  EXPECT_FALSE(process_->ledger_store->rows(kReportDay, DomainName()).value().empty());
 }
 
 TEST_F(ReporterTest, ALeaseOfAnotherRelayIsRespectedUntilItRunsOut) {
   record("a.test");
   ask_for_reports("a.test", "mailto:r@a.test");
-  ASSERT_TRUE(process_->store.freeze({freeze(kDay, domain("a.test"), 0s, clock_.wall())}));
+  ASSERT_TRUE(process_->store.freeze({freeze(kReportDay, domain("a.test"), 0s, clock_.wall())}));
   auto other = open_reporter_store(folder_ / "tlsrpt.db", "other.test").value();
-  clock_.set_wall(kDay + 24h + 10min);
-  ASSERT_TRUE(other->lease(kDay, domain("a.test"), clock_.wall(), 10min).value());
+  clock_.set_wall(kReportDay + 24h + 10min);
+  ASSERT_TRUE(other->lease(kReportDay, domain("a.test"), clock_.wall(), 10min).value());
   process_->look();
   EXPECT_TRUE(queue_.mails.empty());
   pass(12min);
@@ -747,7 +749,7 @@ TEST_F(ReporterTest, KilledAtAnyStepItNeitherLosesNorRepeatsAReport) {
       queue_.mails.clear();
       queue_.keys.clear();
       web_.requests.clear();
-      clock_.set_wall(kDay + 12h);
+      clock_.set_wall(kReportDay + 12h);
       dns_.fail("_smtp._tls.b.test", RecordType::txt, DnsStatus::timed_out);
       restart(lives, after);
       record("a.test");
@@ -805,7 +807,7 @@ TEST(ReportBound, KeepsEveryCountInAReportThatWouldBeTooLarge) {
   report.organization = "Relay Ltd";
   report.contact = "tls@relay.test";
   report.report_id = "id";
-  report.day = kDay;
+  report.day = kReportDay;
   report.domain = domain("a.test");
   for (int p = 0; p < 300; ++p) {
     ReportedPolicy policy;
@@ -827,7 +829,7 @@ TEST(ReportBound, KeepsEveryCountInAReportThatWouldBeTooLarge) {
   for (const std::size_t size : {8'000'000U, 500'000U, 50'000U}) {
     const auto json = bounded_report_json(report, size);
     EXPECT_LE(json.size(), size);
-    const auto back = report_from_json(json, kDay, report.domain).value();
+    const auto back = report_from_json(json, kReportDay, report.domain).value();
     std::uint64_t good = 0, bad = 0, detailed = 0;
     for (const auto& policy : back.policies) {
       good += policy.successful;

@@ -7,7 +7,7 @@
 namespace holdfast::world {
 namespace {
 
-constexpr Milliseconds kForever{600000};
+constexpr Milliseconds kStreamHangsFor{600000};
 
 struct Exchange {
   HttpRequest request;
@@ -47,7 +47,7 @@ class Connection {
       const auto taken = nghttp2_session_mem_recv(session_, reinterpret_cast<const std::uint8_t*>(buffer), n);
       if (taken < 0 || drop_) return;
       if (hang_) {
-        wire_.wait_for_end(kForever);
+        wire_.wait_for_end(kStreamHangsFor);
         return;
       }
     }

@@ -7,7 +7,7 @@
 namespace holdfast::world {
 namespace {
 
-constexpr Milliseconds kForever{600000};
+constexpr Milliseconds kHangFor{600000};
 
 std::string lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
@@ -191,7 +191,7 @@ void HttpsServer::serve_http1(Wire& wire, TlsChannel& tls) {
     const auto framed = [&](const std::string& data) { return reply.chunked ? chunk(data) : data; };
     switch (reply.fault) {
       case HttpFault::drop: return;
-      case HttpFault::hang: wire.wait_for_end(kForever); return;
+      case HttpFault::hang: wire.wait_for_end(kHangFor); return;
       case HttpFault::truncate:
         tls.write(head_of(reply) + framed(reply.body.substr(0, reply.body.size() / 2)));
         return;

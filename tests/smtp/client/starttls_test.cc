@@ -120,13 +120,13 @@ asio::awaitable<void> serve(std::unique_ptr<Stream> stream, ServerContext contex
 const Lines kBefore = {"220 mx ESMTP", "250-mx\r\n250-PIPELINING\r\n250-AUTH PLAIN\r\n250 STARTTLS",
                        "220 go"};
 
-struct Talk {
-  explicit Talk(Lines before, Lines after, int version = TLS1_3_VERSION) {
+struct Handshakes {
+  explicit Handshakes(Lines before, Lines after, int version = TLS1_3_VERSION) {
     CertificateSpec spec;
     spec.dns = {kHost};
     start(TlsWorld::authority().leaf(spec), std::move(before), std::move(after), version);
   }
-  Talk(const TestCertificate& shown, Lines before, Lines after) {
+  Handshakes(const TestCertificate& shown, Lines before, Lines after) {
     start(shown, std::move(before), std::move(after));
   }
 
@@ -150,7 +150,7 @@ struct Talk {
     return wait(session->start_tls(world.contexts, std::move(wanted)));
   }
 
-  ~Talk() {
+  ~Handshakes() {
     session.reset();
     settle(world.context);  // the server sees the end and ends, too
   }
@@ -172,7 +172,7 @@ OutgoingMessage canary() {
 }
 
 TEST(StartTls, UpgradesAndForgetsWhatWasSaidBefore) {
-  Talk talk(kBefore, {"250-secure.example\r\n250-DSN\r\n250-STARTTLS\r\n250 REQUIRETLS"});
+  Handshakes talk(kBefore, {"250-secure.example\r\n250-DSN\r\n250-STARTTLS\r\n250 REQUIRETLS"});
   const auto failure = talk.start_tls();
   ASSERT_FALSE(failure) << failure.detail;
   const auto& peer = talk.session->extensions();
@@ -188,7 +188,7 @@ TEST(StartTls, UpgradesAndForgetsWhatWasSaidBefore) {
 }
 
 TEST(StartTls, IsNotTriedWhereItIsNotOffered) {
-  Talk talk({"220 mx", "250 mx", "250 ok"}, {});
+  Handshakes talk({"220 mx", "250 mx", "250 ok"}, {});
   EXPECT_EQ(talk.start_tls().error, TlsError::not_offered);
   EXPECT_TRUE(talk.session->usable());
   EXPECT_THAT(talk.log->clear, ElementsAre("EHLO relay.example"));
@@ -196,18 +196,18 @@ TEST(StartTls, IsNotTriedWhereItIsNotOffered) {
 
 TEST(StartTls, EndsTheSessionWhenItIsRefused) {
   for (const char* reply : {"454 4.7.0 not now", "502 no", "421 closing"}) {
-    Talk talk({"220 mx", "250-mx\r\n250 STARTTLS", reply}, {});
+    Handshakes talk({"220 mx", "250-mx\r\n250 STARTTLS", reply}, {});
     const auto failure = talk.start_tls();
     EXPECT_EQ(failure.error, TlsError::refused);
     EXPECT_EQ(failure.code, std::string(reply).substr(0, 3));
     EXPECT_FALSE(talk.session->usable());
   }
-  Talk odd({"220 mx", "250-mx\r\n250 STARTTLS", "250 sure"}, {});
+  Handshakes odd({"220 mx", "250-mx\r\n250 STARTTLS", "250 sure"}, {});
   EXPECT_EQ(odd.start_tls().error, TlsError::protocol);
 }
 
 TEST(StartTls, TakesOctetsBehindTheReplyForAnAttack) {
-  Talk talk({"220 mx", "250-mx\r\n250 STARTTLS", "220 go\r\n250-mx\r\n250 AUTH PLAIN"}, {});
+  Handshakes talk({"220 mx", "250-mx\r\n250 STARTTLS", "220 go\r\n250-mx\r\n250 AUTH PLAIN"}, {});
   EXPECT_EQ(talk.start_tls().error, TlsError::injected);
   EXPECT_FALSE(talk.session->usable());
   EXPECT_TRUE(talk.to_server.seen.ends_with("STARTTLS\r\n")) << "no handshake was begun";
@@ -215,7 +215,7 @@ TEST(StartTls, TakesOctetsBehindTheReplyForAnAttack) {
 
 TEST(StartTls, KeepsTheReasonAndEachPolicysPart) {
   const auto shown = TlsWorld::authority().leaf_for("other.example");
-  Talk talk(shown, kBefore, {"250 mx"});
+  Handshakes talk(shown, kBefore, {"250 mx"});
   auto wanted = verified_by_pkix(kHost);
   wanted.dane = dane_for(kHost, {shown.tlsa(3, 1, 1)});
   EXPECT_EQ(talk.start_tls(wanted).error, TlsError::host_mismatch);
@@ -232,12 +232,12 @@ TEST(StartTls, KeepsTheReasonAndEachPolicysPart) {
 TEST(StartTls, WantsRequiretlsOfferedUnderTls) {
   auto wanted = verified_by_pkix(kHost);
   wanted.requiretls = true;
-  Talk before({"220 mx", "250-mx\r\n250-STARTTLS\r\n250 REQUIRETLS", "220 go"}, {"250 mx", "221 bye"});
+  Handshakes before({"220 mx", "250-mx\r\n250-STARTTLS\r\n250 REQUIRETLS", "220 go"}, {"250 mx", "221 bye"});
   EXPECT_EQ(before.start_tls(wanted).error, TlsError::requiretls_missing);
   EXPECT_FALSE(before.session->usable());
   EXPECT_THAT(before.log->secured, ElementsAre("EHLO relay.example", "QUIT"));
 
-  Talk after(kBefore, {"250-mx\r\n250 REQUIRETLS", "250 ok", "250 ok", "354 go"});
+  Handshakes after(kBefore, {"250-mx\r\n250 REQUIRETLS", "250 ok", "250 ok", "354 go"});
   ASSERT_FALSE(after.start_tls(wanted));
   auto message = canary();
   message.requiretls = true;
@@ -248,7 +248,7 @@ TEST(StartTls, WantsRequiretlsOfferedUnderTls) {
 
 TEST(StartTls, FailsWhenThePeerRefusesEhloUnderTls) {
   for (const char* reply : {"421 busy", "502 no"}) {
-    Talk talk(kBefore, {reply});
+    Handshakes talk(kBefore, {reply});
     const auto failure = talk.start_tls();
     EXPECT_EQ(failure.error, TlsError::connection_lost);
     EXPECT_EQ(failure.code, "ehlo-" + std::string(reply).substr(0, 3));
@@ -292,7 +292,7 @@ INSTANTIATE_TEST_SUITE_P(Versions, StartTlsVersions, testing::Values(TLS1_2_VERS
 const Lines kAfter = {"250 mx", "250 ok", "250 ok", "354 go", "221 bye"};
 
 TEST_P(StartTlsVersions, CarriesAMessageOfWhichNothingIsSeen) {
-  Talk talk(kBefore, kAfter, GetParam());
+  Handshakes talk(kBefore, kAfter, GetParam());
   ASSERT_FALSE(talk.start_tls());
   StringBody body("a canary\r\n");
   const auto result = talk.wait(talk.session->send(canary(), body));
@@ -310,7 +310,7 @@ TEST_P(StartTlsVersions, CarriesAMessageOfWhichNothingIsSeen) {
 // delivered that the peer did not take.
 TEST_P(StartTlsVersions, LeaksNothingWhereverTheWireIsTouched) {
   const auto attempt = [](Wire::Fault fault, bool towards_client, std::size_t at, std::size_t& length) {
-    Talk talk(kBefore, kAfter, GetParam());
+    Handshakes talk(kBefore, kAfter, GetParam());
     auto& wire = towards_client ? talk.to_client : talk.to_server;
     wire.fault = fault;
     wire.at = at;
@@ -365,20 +365,21 @@ TEST(StartTls, ServesImplicitTlsToo) {
 
 // AUTH
 
-Result<Reply> authenticate(Talk& talk) {
+Result<Reply> authenticate(Handshakes& talk) {
   EXPECT_FALSE(talk.start_tls());
   return talk.wait(talk.session->authenticate("user", "secret"));
 }
 
 TEST(Auth, PrefersPlain) {
-  Talk talk(kBefore, {"250-mx\r\n250 AUTH LOGIN PLAIN", "235 welcome"});
+  Handshakes talk(kBefore, {"250-mx\r\n250 AUTH LOGIN PLAIN", "235 welcome"});
   EXPECT_EQ(authenticate(talk)->code, 235);
   EXPECT_EQ(talk.log->secured.at(1), "AUTH PLAIN AHVzZXIAc2VjcmV0");
   for (const auto& line : talk.session->transcript()) EXPECT_THAT(line, Not(HasSubstr("AHVz")));
 }
 
 TEST(Auth, SpeaksLogin) {
-  Talk talk(kBefore, {"250-mx\r\n250 AUTH LOGIN", "334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6", "235 welcome"});
+  Handshakes talk(kBefore,
+                  {"250-mx\r\n250 AUTH LOGIN", "334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6", "235 welcome"});
   EXPECT_EQ(authenticate(talk)->code, 235);
   EXPECT_THAT(talk.log->secured, ElementsAre("EHLO relay.example", "AUTH LOGIN", "dXNlcg==", "c2VjcmV0"));
   for (const auto& line : talk.session->transcript()) {
@@ -388,8 +389,9 @@ TEST(Auth, SpeaksLogin) {
 }
 
 TEST(Auth, AServerThatEchoesBringsNoPasswordIntoTranscriptOrReply) {
-  Talk talk(kBefore, {"250-mx\r\n250 AUTH PLAIN",
-                      "500-5.5.1 unknown: AUTH PLAIN AHVzZXIAc2VjcmV0\r\n500 5.5.1 c2VjcmV0 means secret"});
+  Handshakes talk(kBefore,
+                  {"250-mx\r\n250 AUTH PLAIN",
+                   "500-5.5.1 unknown: AUTH PLAIN AHVzZXIAc2VjcmV0\r\n500 5.5.1 c2VjcmV0 means secret"});
   const auto reply = authenticate(talk);
   ASSERT_TRUE(reply);
   std::string seen = reply->summary();
@@ -399,22 +401,22 @@ TEST(Auth, AServerThatEchoesBringsNoPasswordIntoTranscriptOrReply) {
 }
 
 TEST(Auth, ReturnsARefusal) {
-  Talk plain(kBefore, {"250-mx\r\n250 AUTH PLAIN", "535 5.7.8 no"});
+  Handshakes plain(kBefore, {"250-mx\r\n250 AUTH PLAIN", "535 5.7.8 no"});
   EXPECT_EQ(authenticate(plain)->code, 535);
   EXPECT_TRUE(plain.session->usable());
-  Talk login(kBefore, {"250-mx\r\n250 AUTH LOGIN", "334 VXNlcm5hbWU6", "535 5.7.8 no"});
+  Handshakes login(kBefore, {"250-mx\r\n250 AUTH LOGIN", "334 VXNlcm5hbWU6", "535 5.7.8 no"});
   EXPECT_EQ(authenticate(login)->code, 535);
 }
 
 TEST(Auth, IsNotTriedWithoutAMechanism) {
   // What was offered in clear does not count.
-  Talk talk(kBefore, {"250-mx\r\n250 AUTH CRAM-MD5"});
+  Handshakes talk(kBefore, {"250-mx\r\n250 AUTH CRAM-MD5"});
   EXPECT_TRUE(authenticate(talk).error().is(ClientError::no_mechanism));
   EXPECT_TRUE(talk.session->usable());
 }
 
 TEST(Auth, EndsTheSessionWhenItGoesOnForever) {
-  Talk talk(kBefore, {"250-mx\r\n250 AUTH PLAIN", "334 more"});
+  Handshakes talk(kBefore, {"250-mx\r\n250 AUTH PLAIN", "334 more"});
   EXPECT_TRUE(authenticate(talk).error().is(ClientError::unexpected_reply));
   EXPECT_FALSE(talk.session->usable());
 }

@@ -42,8 +42,9 @@ class ScramClient {
   Gsasl_session* session_ = nullptr;
 };
 
-struct Secured : SessionHarness {
-  Secured() : SessionHarness({.mode = ListenerMode::submission, .mechanisms = {"PLAIN", "SCRAM-SHA-256"}}) {
+struct SecuredScram : SessionHarness {
+  SecuredScram()
+      : SessionHarness({.mode = ListenerMode::submission, .mechanisms = {"PLAIN", "SCRAM-SHA-256"}}) {
     says("EHLO client.example");
     EXPECT_TRUE(starts_tls());
     EXPECT_NE(says("EHLO client.example").find("AUTH PLAIN SCRAM-SHA-256"), std::string::npos);
@@ -57,44 +58,44 @@ struct Secured : SessionHarness {
 };
 
 TEST(Scram, LogsInAndProvesTheServer) {
-  Secured client;
+  SecuredScram client;
   ScramClient scram("app", "secret");
   std::string reply = client.says("AUTH SCRAM-SHA-256 " + scram.answer(""));
-  reply = client.says(scram.answer(Secured::challenge_of(reply)));
-  EXPECT_EQ(scram.answer(Secured::challenge_of(reply)), "");
+  reply = client.says(scram.answer(SecuredScram::challenge_of(reply)));
+  EXPECT_EQ(scram.answer(SecuredScram::challenge_of(reply)), "");
   EXPECT_EQ(scram.code, GSASL_OK);
   EXPECT_EQ(client.says(""), "235 2.7.0 Logged in\r\n");
   EXPECT_EQ(client.codes("MAIL FROM:<a@example.com>"), "250");
 }
 
 TEST(Scram, WorksWithoutAnInitialResponse) {
-  Secured client;
+  SecuredScram client;
   ScramClient scram("app", "secret");
   EXPECT_EQ(client.says("AUTH SCRAM-SHA-256"), "334 \r\n");
   std::string reply = client.says(scram.answer(""));
-  reply = client.says(scram.answer(Secured::challenge_of(reply)));
-  scram.answer(Secured::challenge_of(reply));
+  reply = client.says(scram.answer(SecuredScram::challenge_of(reply)));
+  scram.answer(SecuredScram::challenge_of(reply));
   EXPECT_EQ(client.codes(""), "235");
 }
 
 TEST(Scram, RefusesAWrongPassword) {
-  Secured client;
+  SecuredScram client;
   ScramClient scram("app", "wrong");
   const std::string reply = client.says("AUTH SCRAM-SHA-256 " + scram.answer(""));
-  client.says(scram.answer(Secured::challenge_of(reply)));
+  client.says(scram.answer(SecuredScram::challenge_of(reply)));
   EXPECT_EQ(client.waits(std::chrono::seconds(1)), "535 5.7.8 User name or password is wrong\r\n");
 }
 
 TEST(Scram, RefusesToActForAnother) {
-  Secured client;
+  SecuredScram client;
   ScramClient scram("app", "secret", "admin");
   const std::string reply = client.says("AUTH SCRAM-SHA-256 " + scram.answer(""));
-  client.says(scram.answer(Secured::challenge_of(reply)));
+  client.says(scram.answer(SecuredScram::challenge_of(reply)));
   EXPECT_EQ(codes_of(client.waits(std::chrono::seconds(1))), "535");
 }
 
 TEST(Scram, RefusesChannelBindingThatItDoesNotHave) {
-  Secured client;
+  SecuredScram client;
   EXPECT_EQ(client.codes("AUTH SCRAM-SHA-256 " + base64_encode("p=tls-unique,,n=app,r=abcdefgh")), "501");
   EXPECT_TRUE(client.users.attempts.empty());
 }
@@ -106,7 +107,7 @@ TEST(Scram, RefusesGarbage) {
   }
   EXPECT_EQ(parse_scram_first("n,a=x,n=a=2Cb=3D,r=abc")->user, "a,b=");
   EXPECT_EQ(parse_scram_first("y,a=x,n=app,r=abc")->authorization, "x");
-  Secured client;
+  SecuredScram client;
   EXPECT_EQ(client.codes("AUTH SCRAM-SHA-256 " + base64_encode("n,,n=app,r=abcdefgh") + "\r\n" +
                          base64_encode("garbage")),
             "334 501");

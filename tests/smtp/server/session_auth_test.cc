@@ -7,8 +7,6 @@
 namespace holdfast {
 namespace {
 
-const HarnessOptions kSubmission{.mode = ListenerMode::submission};
-
 std::string plain(std::string_view user, std::string_view password, std::string_view authorization = "") {
   std::string text(authorization);
   text += '\0';

@@ -7,8 +7,6 @@
 namespace holdfast {
 namespace {
 
-const HarnessOptions kSubmission{.mode = ListenerMode::submission};
-
 bool offers(const std::string& ehlo, std::string_view extension) {
   return ehlo.find("250-" + std::string(extension) + "\r\n") != std::string::npos ||
          ehlo.find("250 " + std::string(extension) + "\r\n") != std::string::npos;

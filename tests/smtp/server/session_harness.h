@@ -87,6 +87,8 @@ struct HarnessOptions {
   std::size_t stream_capacity = 1 << 20;
 };
 
+inline const HarnessOptions kSubmission{.mode = ListenerMode::submission};
+
 class SessionHarness {
  public:
   explicit SessionHarness(HarnessOptions options = {});

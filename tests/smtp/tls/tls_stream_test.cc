@@ -10,7 +10,7 @@
 namespace holdfast {
 namespace {
 
-constexpr const char* kHost = "mx.example.com";
+constexpr const char* kStreamHost = "mx.example.com";
 
 // Counts what passes, and breaks after so many reads.
 struct Tap {
@@ -79,7 +79,7 @@ asio::awaitable<Result<std::size_t>> wait_for_command(Stream& stream) {
 class TlsStreams : public testing::TestWithParam<int> {
  protected:
   ServerContext server() {
-    auto made = server_with(TlsWorld::authority().leaf_for(kHost));
+    auto made = server_with(TlsWorld::authority().leaf_for(kStreamHost));
     SSL_CTX_set_max_proto_version(made->get(), GetParam());
     return made;
   }
@@ -95,7 +95,7 @@ class TlsStreams : public testing::TestWithParam<int> {
     };
   }
   Meeting meet(TlsWorld::Wrap client = {}, TlsWorld::Wrap serving = {}) {
-    auto meeting = world.meet(verified_by_pkix(kHost), server(), client, serving);
+    auto meeting = world.meet(verified_by_pkix(kStreamHost), server(), client, serving);
     EXPECT_TRUE(meeting.met()) << meeting.client.failure.detail;
     return meeting;
   }
@@ -151,7 +151,7 @@ TEST_P(TlsStreams, ReadDataThatCameTogetherWithTickets) {
   auto generous = server();
   SSL_CTX_clear_options(generous->get(), SSL_OP_NO_TICKET);
   SSL_CTX_set_num_tickets(generous->get(), 2);
-  auto meeting = world.meet(verified_by_pkix(kHost), generous);
+  auto meeting = world.meet(verified_by_pkix(kStreamHost), generous);
   ASSERT_TRUE(meeting.met());
   ASSERT_TRUE(run(world.context, world.clock, meeting.server.stream->write("250 ok\r\n")));
   EXPECT_EQ(run(world.context, world.clock, read_all(*meeting.client.stream, 8)), "250 ok\r\n");
@@ -246,7 +246,7 @@ TEST_P(TlsStreams, FailCleanlyWhereverTheHandshakeIsCut) {
     ASSERT_LT(reads, 50u);
     Tap tap;
     tap.cut_after_reads = reads;
-    auto meeting = world.meet(verified_by_pkix(kHost), server(), tapped(tap));
+    auto meeting = world.meet(verified_by_pkix(kStreamHost), server(), tapped(tap));
     met = meeting.client.stream != nullptr;
     if (meeting.client.stream != nullptr) continue;
     EXPECT_EQ(meeting.client.failure.error, TlsError::connection_lost) << "after " << reads;
@@ -257,7 +257,7 @@ TEST_P(TlsStreams, KeepTheHandshakesDeadline) {
   auto pair = make_stream_pair(world.context.get_executor(), world.clock);
   pair.client->set_deadline(world.clock.now() + std::chrono::minutes(2));
   TlsClientOptions options;
-  options.requirement = verified_by_pkix(kHost);
+  options.requirement = verified_by_pkix(kStreamHost);
   auto client = run(world.context, world.clock, tls_connect(std::move(pair.client), world.contexts, options));
   EXPECT_EQ(client.failure.error, TlsError::timed_out);
 }
@@ -277,7 +277,7 @@ TEST_P(TlsStreams, CostLittleWhileIdle) {
   std::vector<Meeting> open;
   open.reserve(110);
   const auto meet_and_talk = [&] {
-    auto meeting = world.meet(verified_by_pkix(kHost), context);
+    auto meeting = world.meet(verified_by_pkix(kStreamHost), context);
     ASSERT_TRUE(meeting.met());
     for (int i = 0; i < 10; ++i) {  // in parts: the pipe in between keeps what it has grown to
       ASSERT_TRUE(run(world.context, world.clock, meeting.client.stream->write(std::string(4'000, 'x'))));
@@ -359,7 +359,7 @@ RawContext raw_client() { return {SSL_CTX_new(TLS_client_method()), SSL_CTX_free
 
 // A server context that resumes and renegotiates, unlike ours.
 ServerContext careless_server() {
-  auto made = server_with(TlsWorld::authority().leaf_for(kHost));
+  auto made = server_with(TlsWorld::authority().leaf_for(kStreamHost));
   SSL_CTX_clear_options(made->get(), SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
   SSL_CTX_set_options(made->get(), SSL_OP_ALLOW_CLIENT_RENEGOTIATION);
   SSL_CTX_set_session_cache_mode(made->get(), SSL_SESS_CACHE_SERVER);
@@ -382,7 +382,7 @@ bool resumes(SSL_CTX* server) {
 
 TEST(TlsServer, ResumesNothing) {
   EXPECT_TRUE(resumes(careless_server()->get())) << "else this test proves nothing";
-  EXPECT_FALSE(resumes(server_with(TlsWorld::authority().leaf_for(kHost))->get()));
+  EXPECT_FALSE(resumes(server_with(TlsWorld::authority().leaf_for(kStreamHost))->get()));
 }
 
 std::string finished_message(SSL* ssl) {
@@ -404,7 +404,7 @@ bool renegotiates(SSL_CTX* client, SSL_CTX* server, bool by_client) {
 
 TEST(TlsRenegotiation, IsRefusedOnBothSides) {
   const auto client = raw_client();
-  const auto careless = careless_server(), ours = server_with(TlsWorld::authority().leaf_for(kHost));
+  const auto careless = careless_server(), ours = server_with(TlsWorld::authority().leaf_for(kStreamHost));
   TlsWorld world;
   EXPECT_TRUE(renegotiates(client.get(), careless->get(), true)) << "else this test proves nothing";
   EXPECT_FALSE(renegotiates(client.get(), ours->get(), true));
