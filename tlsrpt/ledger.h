@@ -42,7 +42,8 @@ struct LedgerDay {
 class LedgerStore {
  public:
   virtual ~LedgerStore() = default;
-  // Adds the counts to what is there; all of it durable on return, or none.
+  // Adds the counts to what is there; all of it durable on return, or none. A row whose day is closed for its
+  // domain, since the reporter has frozen that report, counts in the first open day after it.
   virtual Result<void> add(const std::vector<LedgerRow>& rows) = 0;
   // All nodes' rows of a day, their counts summed; `domain` empty = every report domain. Sorted by domain,
   // policy.
@@ -75,7 +76,8 @@ class DurableLedger final : public Ledger {
 
   // Closes the days before `day` and tells which domains have sessions in them. A session of a closed day
   // that is recorded only now (its conversation went on over midnight) counts in the first open day, so that
-  // each is in exactly one report (invariant 39).
+  // each is in exactly one report (invariant 39). A clock that was set back opens again what no report was
+  // made of; what was frozen stays closed (LedgerStore::add), over restarts, too.
   asio::awaitable<Result<std::vector<LedgerDay>>> close_before(std::chrono::sys_days day);
   asio::awaitable<Result<void>> erase(std::vector<LedgerDay> days);
 

@@ -1,26 +1,12 @@
 #include <algorithm>
 
-#include "smtp/base/sqlite.h"
 #include "tlsrpt/ledger.h"
 #include "tlsrpt/ledger_key.h"
+#include "tlsrpt/tlsrpt_database.h"
 
 namespace holdfast {
 
 namespace {
-
-// One row per policy text keeps the session rows small: a policy may be 64 KiB long.
-constexpr const char* kLedgerTables = R"sql(
-CREATE TABLE IF NOT EXISTS policy(
-  id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, type INTEGER NOT NULL, domain TEXT NOT NULL, text TEXT NOT NULL,
-  mx TEXT NOT NULL, mode INTEGER NOT NULL, enforced INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS session(
-  day INTEGER NOT NULL, domain TEXT NOT NULL, node TEXT NOT NULL, policy INTEGER NOT NULL REFERENCES policy(id),
-  result INTEGER NOT NULL, failure TEXT NOT NULL, sending_ip TEXT NOT NULL, mx_host TEXT NOT NULL,
-  mx_helo TEXT NOT NULL, receiving_ip TEXT NOT NULL, information TEXT NOT NULL, reason TEXT NOT NULL,
-  sessions INTEGER NOT NULL,
-  PRIMARY KEY(day, domain, node, policy, result, failure)) WITHOUT ROWID;
-PRAGMA user_version = 1;
-)sql";
 
 std::int64_t day_number(std::chrono::sys_days day) { return day.time_since_epoch().count(); }
 
@@ -29,12 +15,15 @@ class SqliteLedgerStore final : public LedgerStore {
   SqliteLedgerStore(SqliteDb db, std::string node) : db_(std::move(db)), node_(std::move(node)) {}
 
   Result<void> prepare() {
-    if (auto made = db_.exec(kLedgerTables); !made) return made.error();
     return db_.prepare_all({
         {&insert_policy_,
          "INSERT INTO policy(key, type, domain, text, mx, mode, enforced) VALUES(?,?,?,?,?,?,?) ON "
          "CONFLICT(key) DO NOTHING"},
         {&find_policy_, "SELECT id FROM policy WHERE key = ?"},
+        // `report` is the reporter's table: what stands there is frozen, and its day closed for that domain.
+        {&first_open_,
+         "WITH RECURSIVE closed(day) AS (SELECT ?1 UNION ALL SELECT closed.day + 1 FROM closed JOIN report r "
+         "ON r.day = closed.day AND r.domain = ?2) SELECT max(day) FROM closed"},
         {&add_,
          "INSERT INTO session VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?) "
          "ON CONFLICT DO UPDATE SET sessions = sessions + excluded.sessions"},
@@ -90,9 +79,10 @@ class SqliteLedgerStore final : public LedgerStore {
   Result<void> add_all(const std::vector<LedgerRow>& rows) {
     std::vector<std::pair<std::chrono::sys_days, DomainName>> failed;
     for (const auto& row : rows) {
-      if (auto added = add_one(row); !added) return added.error();
-      if (row.outcome.result != ResultType::success)
-        failed.emplace_back(row.outcome.day, row.outcome.report_domain);
+      auto day = first_open(row.outcome.day, row.outcome.report_domain);
+      if (!day) return day.error();
+      if (auto added = add_one(row, *day); !added) return added.error();
+      if (row.outcome.result != ResultType::success) failed.emplace_back(*day, row.outcome.report_domain);
     }
     std::sort(failed.begin(), failed.end());
     failed.erase(std::unique(failed.begin(), failed.end()), failed.end());
@@ -102,12 +92,22 @@ class SqliteLedgerStore final : public LedgerStore {
     return {};
   }
 
-  Result<void> add_one(const LedgerRow& row) {
+  // The day itself, or the first one after it whose report for this domain is not made yet.
+  Result<std::chrono::sys_days> first_open(std::chrono::sys_days day, const DomainName& domain) {
+    first_open_.bind(1, day_number(day)).bind(2, std::string_view(domain.text()));
+    auto found = first_open_.step();
+    if (!found) return found.error();
+    const std::chrono::sys_days open{std::chrono::days(first_open_.integer(0))};
+    first_open_.reset();
+    return open;
+  }
+
+  Result<void> add_one(const LedgerRow& row, std::chrono::sys_days day) {
     const auto& outcome = row.outcome;
     auto policy = policy_id(outcome.policy);
     if (!policy) return policy.error();
     const std::string failure = failure_key(outcome);
-    add_.bind(1, day_number(outcome.day)).bind(2, std::string_view(outcome.report_domain.text()));
+    add_.bind(1, day_number(day)).bind(2, std::string_view(outcome.report_domain.text()));
     add_.bind(3, std::string_view(node_)).bind(4, *policy).bind(5, static_cast<std::int64_t>(outcome.result));
     add_.bind(6, std::string_view(failure));
     add_.bind(7, std::string_view(outcome.sending_ip)).bind(8, std::string_view(outcome.mx_host));
@@ -147,7 +147,7 @@ class SqliteLedgerStore final : public LedgerStore {
     erase_.bind(1, day_number(day)).bind(2, std::string_view(domain.text())).bind(3, std::string_view(node_));
     if (auto erased = erase_.run(); !erased) return erased.error();
     for (const auto& row : fold_failures(std::move(*all))) {
-      if (auto added = add_one(row); !added) return added.error();
+      if (auto added = add_one(row, day); !added) return added.error();
     }
     return {};
   }
@@ -188,13 +188,13 @@ class SqliteLedgerStore final : public LedgerStore {
 
   SqliteDb db_;
   std::string node_;
-  SqliteStatement insert_policy_, find_policy_, add_, count_, select_, days_, erase_;
+  SqliteStatement insert_policy_, find_policy_, first_open_, add_, count_, select_, days_, erase_;
 };
 
 }  // namespace
 
 Result<std::unique_ptr<LedgerStore>> open_ledger_store(const std::filesystem::path& file, std::string node) {
-  auto db = SqliteDb::open(file);
+  auto db = open_tlsrpt_database(file);
   if (!db) return db.error();
   auto store = std::make_unique<SqliteLedgerStore>(std::move(*db), std::move(node));
   if (auto ready = store->prepare(); !ready) return ready.error();

@@ -1,29 +1,10 @@
 #include "tlsrpt/reporter_store.h"
 
-#include "smtp/base/sqlite.h"
+#include "tlsrpt/tlsrpt_database.h"
 
 namespace holdfast {
 
 namespace {
-
-// Times are microseconds of Unix time. `next` is NULL once the report is done.
-constexpr const char* kReporterTables = R"sql(
-CREATE TABLE IF NOT EXISTS report(
-  day INTEGER NOT NULL, domain TEXT NOT NULL, state INTEGER NOT NULL, lookups INTEGER NOT NULL, next INTEGER,
-  started INTEGER, ended INTEGER, report_id TEXT NOT NULL, json TEXT NOT NULL, reason TEXT NOT NULL,
-  erased INTEGER NOT NULL DEFAULT 0, lease_owner TEXT, lease_until INTEGER NOT NULL DEFAULT 0,
-  PRIMARY KEY(day, domain)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS report_next ON report(next) WHERE next IS NOT NULL;
-CREATE INDEX IF NOT EXISTS report_ended ON report(ended) WHERE ended IS NOT NULL;
-CREATE TABLE IF NOT EXISTS target(
-  day INTEGER NOT NULL, domain TEXT NOT NULL, number INTEGER NOT NULL, kind INTEGER NOT NULL,
-  address TEXT NOT NULL, key TEXT NOT NULL, state INTEGER NOT NULL, attempts INTEGER NOT NULL,
-  next INTEGER NOT NULL, reason TEXT NOT NULL,
-  PRIMARY KEY(day, domain, number)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS target_key ON target(key);
-CREATE TABLE IF NOT EXISTS suppressed(
-  address TEXT PRIMARY KEY, until INTEGER NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID;
-)sql";
 
 // A time further ahead than this was written under a wrong clock; see is_due().
 constexpr std::int64_t kFurthestMicros = 25LL * 3600 * 1'000'000;
@@ -38,7 +19,6 @@ class SqliteReporterStore final : public ReporterStore {
   SqliteReporterStore(SqliteDb db, std::string node) : db_(std::move(db)), node_(std::move(node)) {}
 
   Result<void> prepare() {
-    if (auto made = db_.exec(kReporterTables); !made) return made.error();
     // News are all but the reports that nobody wants.
     std::string wishes;
     for (const auto wish : kWishes) wishes += (wishes.empty() ? "'" : ",'") + std::string(wish) + "'";
@@ -307,7 +287,7 @@ class SqliteReporterStore final : public ReporterStore {
 
 Result<std::unique_ptr<ReporterStore>> open_reporter_store(const std::filesystem::path& file,
                                                            std::string node) {
-  auto db = SqliteDb::open(file);
+  auto db = open_tlsrpt_database(file);
   if (!db) return db.error();
   auto store = std::make_unique<SqliteReporterStore>(std::move(*db), std::move(node));
   if (auto ready = store->prepare(); !ready) return ready.error();

@@ -287,7 +287,7 @@ class Judge {
   std::map<std::string, std::vector<const Passage*>> copies_;
   std::map<std::string, std::vector<RecipientState>> states_;
   std::map<std::string, const Letter*> owners_;
-  std::set<std::string> seen_ids_;  // of reports
+  std::map<std::string, std::uint64_t> told_;  // sessions by report-id
 };
 
 void Judge::take(const ReceivedReport& report, const std::string& octets, bool doubtful,
@@ -296,12 +296,17 @@ void Judge::take(const ReceivedReport& report, const std::string& octets, bool d
   // "20260301.d0.example@relay.example"
   const auto dot = report.report_id.find('.');
   const std::string domain = report.report_id.substr(dot + 1, report.report_id.find('@') - dot - 1);
-  if (!seen_ids_.insert(report.report_id).second) {
-    if (!doubtful) ++times[report.report_id];
+  std::uint64_t sessions = 0;
+  for (const auto& policy : report.policies) sessions += policy.successful + policy.failed;
+  if (!doubtful) ++times[report.report_id];
+  const auto [told, is_new] = told_.emplace(report.report_id, sessions);
+  if (!is_new) {
+    if (told->second != sessions)
+      fail("invariant 40: report " + report.report_id + " tells of " + std::to_string(told->second) +
+           " sessions, and then of " + std::to_string(sessions));
     return;
   }
-  if (!doubtful) ++times[report.report_id];
-  for (const auto& policy : report.policies) reported[domain] += policy.successful + policy.failed;
+  reported[domain] += sessions;
   for (const auto& [to, letter] : owners_)
     if (octets.find(to) != std::string::npos) fail("invariant 40: a report names " + to);
 }
@@ -337,8 +342,7 @@ void Judge::judge_reports() {
     const std::uint64_t lost = lately == heard_.counted_lately.end() ? 0 : lately->second;
     verdicts_.sessions += most;
     const std::uint64_t told = reported[domain->name];
-    // A day that comes twice, with a restart in it, adds to a report that is already sealed: README.md.
-    if (told > most || (told + lost < most && !seen_.day_came_twice))
+    if (told > most || told + lost < most)
       fail("invariant 39: " + domain->name + " was told of " + std::to_string(told) +
            " sessions, there were " + std::to_string(most) + ", of them " + std::to_string(lost) +
            " in the second before a crash");

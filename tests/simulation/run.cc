@@ -142,9 +142,7 @@ class OneRun {
     if (dice.chance(18)) operate();
     if (dice.chance(3)) {
       world_.trace.add("world", "the wall clock jumps");
-      const auto day = std::chrono::floor<std::chrono::days>(world_.clock.wall());
       world_.clock.jump_wall(minutes(dice.between(-90, 90)));
-      if (std::chrono::floor<std::chrono::days>(world_.clock.wall()) < day) world_.seen.day_came_twice = true;
     }
     if (dice.chance(6)) {
       die_somewhere();

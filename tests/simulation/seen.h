@@ -107,7 +107,6 @@ struct Seen {
   std::vector<std::pair<SteadyTime, Duration>>
       lives;                               // when each began, and its wall clock less the steady one
   std::set<std::string> operator_removed;  // recipients
-  bool day_came_twice = false;             // the wall clock was set back over a midnight
   std::vector<SteadyTime> ends;            // of lives, in order or not
   Duration expire{};                       // of the settings
   std::vector<SteadyTime> hurried;         // retry, resume, release, restart: schedules are void

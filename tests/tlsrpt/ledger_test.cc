@@ -5,11 +5,13 @@
 #include <filesystem>
 
 #include "smtp/base/base_error.h"
+#include "smtp/base/sqlite.h"
 #include "tests/fakes/capture.h"
 #include "tests/fakes/domain.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/run.h"
 #include "tlsrpt/report.h"
+#include "tlsrpt/reporter_store.h"
 
 namespace holdfast {
 namespace {
@@ -156,6 +158,33 @@ TEST_F(LedgerTest, CountsALatecomerOfAClosedDayInTheFirstOpenOne) {
   run(context, ledger.stop());
   EXPECT_EQ(rows()[0].sessions, 1u);
   EXPECT_EQ(store_->rows(kDay + std::chrono::days(1), DomainName()).value().at(0).sessions, 1u);
+}
+
+TEST_F(LedgerTest, CountsWhatAReportWasMadeOfAlreadyInTheFirstOpenDay) {
+  const auto next_day = kDay + std::chrono::days(1), third_day = kDay + std::chrono::days(2);
+  {
+    auto reports = open_reporter_store(folder_ / "tlsrpt.db", "relay.test").value();
+    ASSERT_TRUE(reports->freeze({freeze(kDay, domain("enforce.test"), 0s, third_day),
+                                 freeze(next_day, domain("enforce.test"), 0s, third_day)}));
+  }
+  open();
+  ASSERT_TRUE(
+      store_->add({{outcome(ResultType::success), 3}, {outcome(ResultType::certificate_expired), 2}}));
+  EXPECT_TRUE(rows().empty());
+  EXPECT_EQ(store_->rows(next_day, DomainName()).value().size(), 0u);
+  EXPECT_EQ(store_->rows(third_day, DomainName()).value().size(), 2u);
+}
+
+// What the ledger of a relay looked like that had made no report yet.
+TEST_F(LedgerTest, OpensAnOldDatabaseThatKnowsNothingOfReports) {
+  ASSERT_TRUE(store_->add({{outcome(ResultType::success), 3}}));
+  store_.reset();
+  auto db = SqliteDb::open(folder_ / "tlsrpt.db");
+  ASSERT_TRUE(db);
+  ASSERT_TRUE(db->exec("DROP TABLE report; DROP TABLE target; DROP TABLE suppressed"));
+  open();
+  ASSERT_TRUE(store_->add({{outcome(ResultType::success), 4}}));
+  EXPECT_EQ(rows().at(0).sessions, 7u);
 }
 
 class FailingStore final : public LedgerStore {

@@ -650,6 +650,49 @@ TEST_F(ReporterTest, SendsDaysThatItMissedEachWithItsOwnRange) {
   EXPECT_EQ(days, (std::set<std::string>{"2026-03-14", "2026-03-15", "2026-03-16"}));
 }
 
+// The wall clock is set back over midnight, and the day comes once more.
+TEST_F(ReporterTest, ARepeatedDayCountsInTheFirstOpenOneOverARestart) {
+  ask_for_reports("a.test", "https://reports.a.test/v1");
+  for (const bool restarts : {false, true}) {
+    SCOPED_TRACE(restarts ? "restarted" : "running");
+    process_.reset();
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directory(folder_);
+    web_.requests.clear();
+    clock_.set_wall(kReportDay + 23h);
+    restart();
+    record("a.test");
+    pass_midnight();
+    ASSERT_EQ(web_.requests.size(), 1u);
+
+    clock_.set_wall(kReportDay + 23h + 30min);
+    if (restarts) restart();
+    process_->look();
+    process_->ledger.record(outcome("a.test", ResultType::success));
+    process_->ledger.record(outcome("a.test", ResultType::certificate_expired));
+    process_->ledger.record(outcome("late.test", ResultType::success));  // of this domain none has been made
+    EXPECT_TRUE(run(process_->context, process_->ledger.flush()));
+    const auto sessions = [&](std::chrono::sys_days day, const std::string& name) {
+      std::uint64_t sum = 0;
+      for (const auto& row : process_->ledger_store->rows(day, domain(name)).value()) sum += row.sessions;
+      return sum;
+    };
+    EXPECT_EQ(sessions(kReportDay, "a.test"), 3u);  // as its report says
+    EXPECT_EQ(sessions(kReportDay + std::chrono::days(1), "a.test"), 2u);
+    EXPECT_EQ(sessions(kReportDay, "late.test"), 1u);
+
+    pass_midnight();
+    EXPECT_EQ(web_.requests.size(), 1u);  // the day's report is not sent again
+    clock_.set_wall(kReportDay + 2 * 24h + 10min);
+    process_->look();
+    ASSERT_EQ(web_.requests.size(), 2u);
+    const auto json = gunzip(web_.requests[1].body, 1 << 20).value();
+    EXPECT_THAT(json, HasSubstr("2026-03-15T00:00:00Z"));
+    EXPECT_THAT(json, HasSubstr("\"total-successful-session-count\":1,\"total-failure-session-count\":1"));
+    EXPECT_THAT(process_->status(), HasSubstr("\"day\":\"2026-03-14\",\"domain\":\"late.test\""));
+  }
+}
+
 TEST_F(ReporterTest, SpreadsReportsOverTheJitter) {
   settings_.settings.tlsrpt.jitter = 4h;
   for (int i = 0; i < 20; ++i) {
