@@ -210,6 +210,12 @@ asio::awaitable<Findings> check_sts(Resolver& resolver, PolicyFetcher& fetcher, 
   co_return out;
 }
 
+// A configuration may write a name in any case, and as U-labels.
+std::string as_in_dns(const std::string& name) {
+  const auto parsed = DomainName::parse(name);
+  return parsed ? parsed->text() : name;
+}
+
 void append(Findings& to, Findings from) { std::move(from.begin(), from.end(), std::back_inserter(to)); }
 
 }  // namespace
@@ -341,21 +347,22 @@ std::vector<OwnKey> own_keys(const DkimSettings& settings, const std::vector<std
 OwnDnsRequest own_dns_request(const Settings& settings, std::vector<std::string> domains,
                               std::vector<std::string> addresses) {
   OwnDnsRequest request;
-  request.hostname = settings.hostname;
-  request.names = {settings.hostname};
+  request.hostname = as_in_dns(settings.hostname);
+  request.names = {request.hostname};
   const bool from_sources = addresses.empty();
   request.addresses = std::move(addresses);
   for (const SourceSettings& source : settings.sources) {
     if (from_sources) request.addresses.push_back(source.address);
-    if (!source.hostname.empty()) request.names.push_back(source.hostname);
+    if (!source.hostname.empty()) request.names.push_back(as_in_dns(source.hostname));
   }
   request.report_address = settings.tlsrpt.contact;
   const auto at = settings.tlsrpt.contact.rfind('@');
-  const std::string contact = at == std::string::npos ? "" : settings.tlsrpt.contact.substr(at + 1);
+  const std::string contact =
+      at == std::string::npos ? "" : as_in_dns(settings.tlsrpt.contact.substr(at + 1));
   if (domains.empty()) {
     std::set<std::string> found;
     for (const auto& file : find_dkim_keys(settings.dkim.key_dir)) found.insert(file.domain);
-    if (settings.tlsrpt.enabled && contact != settings.hostname) found.insert(contact);
+    if (settings.tlsrpt.enabled && contact != request.hostname) found.insert(contact);
     domains.assign(found.begin(), found.end());
   }
   request.domains = std::move(domains);

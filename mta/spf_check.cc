@@ -85,6 +85,36 @@ std::optional<Term> parse_term(std::string_view text) {
   return term;
 }
 
+// What a receiver would call a syntax error in a term that was taken apart; "" when there is none.
+std::string fault_of(const Term& term) {
+  if (term.modifier) return "";
+  if (term.name == "ip4" || term.name == "ip6") {
+    const auto address = parse_ip(term.value);
+    const bool fits = address && is_v4(*address) == (term.name == "ip4");
+    return fits ? "" : "\"" + term.value + "\" is no address for " + term.name;
+  }
+  const bool needs_name = term.name == "include" || term.name == "exists";
+  if (needs_name) return term.value.empty() ? term.name + " needs a name" : "";
+  const bool known = term.name == "all" || term.name == "a" || term.name == "mx" || term.name == "ptr";
+  return known ? "" : "there is no mechanism \"" + term.name + "\"";
+}
+
+// The terms of a record. One error anywhere makes the whole record an error, whatever stands before it
+// (section 4.6), and so does a second redirect or exp (section 6).
+std::optional<std::vector<Term>> parse_terms(const std::vector<std::string>& words, std::string& fault) {
+  std::vector<Term> terms;
+  for (const std::string& word : words) {
+    auto term = parse_term(word);
+    fault = term ? fault_of(*term) : "\"" + word + "\" cannot be read";
+    if (fault.empty() && (term->name == "redirect" || term->name == "exp") &&
+        std::any_of(terms.begin(), terms.end(), [&](const Term& other) { return other.name == term->name; }))
+      fault = term->name + " stands there twice";
+    if (!fault.empty()) return std::nullopt;
+    terms.push_back(std::move(*term));
+  }
+  return terms;
+}
+
 SpfResult result_of(char qualifier) {
   switch (qualifier) {
     case '-': return SpfResult::fail;
@@ -129,21 +159,24 @@ class Evaluation {
       if (end > 0) words.emplace_back(rest.substr(0, end));
       rest.remove_prefix(std::min(rest.size(), end + 1));
     }
-    for (const std::string& word : words) {
-      const auto term = parse_term(word);
-      if (!term) co_return found(SpfResult::permerror, domain + ": \"" + word + "\" cannot be read");
-      if (term->value.find('%') != std::string::npos && term->name != "exp")
+    std::string fault;
+    const auto terms = parse_terms(words, fault);
+    if (!terms) co_return found(SpfResult::permerror, domain + ": " + fault);
+    for (std::size_t i = 0; i < terms->size(); ++i) {
+      const Term& term = (*terms)[i];
+      const std::string& word = words[i];
+      if (term.value.find('%') != std::string::npos && term.name != "exp")
         co_return found(SpfResult::unknown,
                         domain + ": \"" + word + "\" holds a macro, which is not judged here");
-      if (term->modifier) {
-        if (term->name == "redirect") redirect = term->value;
+      if (term.modifier) {
+        if (term.name == "redirect") redirect = term.value;
         continue;
       }
-      if (term->name == "all") co_return found(result_of(term->qualifier), domain + ": \"" + word + "\"");
-      auto matching = matches(domain, *term);
+      if (term.name == "all") co_return found(result_of(term.qualifier), domain + ": \"" + word + "\"");
+      auto matching = matches(domain, term);
       const Match match = co_await std::move(matching);
       if (match == Match::failed) co_return failure_;
-      if (match == Match::yes) co_return found(result_of(term->qualifier), domain + ": \"" + word + "\"");
+      if (match == Match::yes) co_return found(result_of(term.qualifier), domain + ": \"" + word + "\"");
     }
     if (redirect.empty()) co_return found(SpfResult::neutral, domain + ": no term matches");
     if (++lookups_ > kSpfLookups) co_return too_many();
@@ -156,16 +189,10 @@ class Evaluation {
   asio::awaitable<Match> matches(std::string domain, Term term) {
     if (term.name == "ip4" || term.name == "ip6") {
       const auto address = parse_ip(term.value);
-      if (!address || is_v4(*address) != (term.name == "ip4"))
-        co_return fail(SpfResult::permerror,
-                       domain + ": \"" + term.value + "\" is no address for " + term.name);
-      co_return within(*address, term) ? Match::yes : Match::no;
+      const bool inside = address && within(*address, term);
+      co_return inside ? Match::yes : Match::no;
     }
     const std::string target = lower_case(term.value.empty() ? domain : term.value);
-    const bool known = term.name == "a" || term.name == "mx" || term.name == "include" ||
-                       term.name == "exists" || term.name == "ptr";
-    if (!known)
-      co_return fail(SpfResult::permerror, domain + ": there is no mechanism \"" + term.name + "\"");
     if (++lookups_ > kSpfLookups) co_return fail_too_many();
     if (term.name == "ptr") co_return Match::no;
     if (term.name == "include") {

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "smtp/wire/ascii.h"
+#include "smtp/wire/utf8.h"
 #include "sts/sts_error.h"
 
 namespace holdfast {
@@ -12,24 +13,6 @@ namespace {
 
 constexpr std::chrono::seconds kLongestMaxAge{31557600};  // RFC 8461 section 3.2: about a year
 constexpr std::size_t kMaxAgeDigits = 10;
-
-// How many octets the UTF-8 sequence at the front of `text` has; 0 when it is none.
-std::size_t utf8_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = byte(0);
-  const std::size_t length = lead < 0x80                   ? 1
-                             : lead >= 0xc2 && lead < 0xe0 ? 2
-                             : lead >= 0xe0 && lead < 0xf0 ? 3
-                             : lead >= 0xf0 && lead < 0xf5 ? 4
-                                                           : 0;
-  if (length == 0 || text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  if (length == 3 && ((lead == 0xe0 && byte(1) < 0xa0) || (lead == 0xed && byte(1) > 0x9f))) return 0;
-  if (length == 4 && ((lead == 0xf0 && byte(1) < 0x90) || (lead == 0xf4 && byte(1) > 0x8f))) return 0;
-  return length;
-}
 
 // The line as a report may carry it: valid UTF-8 without control characters.
 std::string sanitised(std::string_view line) {

@@ -72,6 +72,14 @@ std::optional<ReportTarget> parse_target(std::string_view uri) {
   return target;
 }
 
+// The version and its semicolon; `blanks` allows white space around the version.
+bool has_version(std::string_view text, bool blanks) {
+  const auto semicolon = text.find(';');
+  if (semicolon == std::string_view::npos) return false;
+  const auto version = text.substr(0, semicolon);
+  return (blanks ? trim_blanks(version) : version) == kVersion;
+}
+
 Error malformed_record(std::string why) {
   return Error(BaseError::malformed, "TLSRPT record: " + std::move(why));
 }
@@ -81,9 +89,8 @@ Error malformed_record(std::string why) {
 std::string ReportTarget::uri() const { return kind == Kind::mailto ? "mailto:" + address : address; }
 
 Result<TlsrptRecord> parse_tlsrpt_record(std::string_view text) {
-  auto rest = text;
-  if (trim_blanks(take_until(rest, ';')) != kVersion)
-    return malformed_record("does not begin with v=TLSRPTv1;");
+  if (!has_version(text, true)) return malformed_record("does not begin with v=TLSRPTv1;");
+  auto rest = text.substr(text.find(';') + 1);
   TlsrptRecord record;
   bool seen_rua = false;
   while (!trim_blanks(rest).empty()) {
@@ -106,15 +113,19 @@ Result<TlsrptRecord> parse_tlsrpt_record(std::string_view text) {
 }
 
 Result<std::optional<TlsrptRecord>> find_tlsrpt_record(const std::vector<std::string>& txt) {
-  const std::string* found = nullptr;
-  for (const auto& record : txt) {
-    std::string_view rest = record;
-    if (trim_blanks(take_until(rest, ';')) != kVersion) continue;
-    if (found != nullptr) return malformed_record("there are several records of version TLSRPTv1");
-    found = &record;
+  std::vector<std::string_view> candidates;
+  // Section 3 drops what does not begin with "v=TLSRPTv1;" before it counts. A record with white space there
+  // counts only where there is no other: so it can neither disable a sound record beside it nor leave its own
+  // domain without reports.
+  for (const bool blanks : {false, true}) {
+    for (const std::string& record : txt) {
+      if (has_version(record, blanks)) candidates.push_back(record);
+    }
+    if (!candidates.empty()) break;
   }
-  if (found == nullptr) return std::optional<TlsrptRecord>();
-  auto parsed = parse_tlsrpt_record(*found);
+  if (candidates.empty()) return std::optional<TlsrptRecord>();
+  if (candidates.size() > 1) return malformed_record("there are several records of version TLSRPTv1");
+  auto parsed = parse_tlsrpt_record(candidates.front());
   if (!parsed) return parsed.error();
   return std::optional<TlsrptRecord>(std::move(*parsed));
 }

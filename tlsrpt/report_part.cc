@@ -40,6 +40,13 @@ std::map<std::string, std::string> take_header(std::string_view& text) {
   return fields;
 }
 
+// RFC 2046 section 5.1.1: the line end before a delimiter belongs to it, not to the part.
+std::string_view without_line_end(std::string_view part) {
+  if (part.ends_with('\n')) part.remove_suffix(1);
+  if (part.ends_with('\r')) part.remove_suffix(1);
+  return part;
+}
+
 std::string_view trim_white_space(std::string_view text) {
   const auto begin = text.find_first_not_of(" \t\r\n");
   if (begin == text.npos) return {};
@@ -162,7 +169,8 @@ struct Finder {
       const auto line = take_line(body);
       if (!line.starts_with(delimiter)) continue;
       if (begin) {
-        if (auto found = find(whole.substr(*begin, line_at - *begin), depth + 1)) return found;
+        const auto part = without_line_end(whole.substr(*begin, line_at - *begin));
+        if (auto found = find(part, depth + 1)) return found;
       }
       if (line.substr(delimiter.size()).starts_with("--")) return std::nullopt;
       begin = whole.size() - body.size();

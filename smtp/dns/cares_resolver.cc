@@ -274,6 +274,9 @@ Result<std::unique_ptr<CaresResolver>> CaresResolver::create(Executor executor, 
 asio::awaitable<DnsAnswer> CaresResolver::query(std::string name, RecordType type) {
   const auto channel = channel_;
   const auto start = channel->clock.now();
+  // RFC 4343: case does not matter, and selectors and host names of a configuration come in any.
+  for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  if (name.ends_with('.')) name.pop_back();
   DnsAnswer answer;
   answer.name = name;
   answer.ttl = std::chrono::seconds::max();

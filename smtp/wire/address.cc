@@ -5,6 +5,7 @@
 
 #include "config/network.h"
 #include "smtp/base/base_error.h"
+#include "smtp/wire/ascii.h"
 #include "smtp/wire/reply.h"
 #include "smtp/wire/utf8.h"
 
@@ -72,9 +73,7 @@ Result<std::string> parse_literal(std::string_view text) {
   if (text.size() < 3 || text.back() != ']') return malformed("the address literal has no closing bracket");
   const std::string_view inner = text.substr(1, text.size() - 2);
   constexpr std::string_view kTag = "IPv6:";
-  const bool tagged =
-      inner.size() > kTag.size() && std::equal(kTag.begin(), kTag.end(), inner.begin(),
-                                               [](char a, char b) { return (a | 0x20) == (b | 0x20); });
+  const bool tagged = inner.size() > kTag.size() && starts_ignoring_case(inner, kTag);
   const std::string_view number = tagged ? inner.substr(kTag.size()) : inner;
   const bool has_colon = number.find(':') != std::string_view::npos;
   const auto ip = parse_ip(number);
@@ -161,10 +160,7 @@ Result<Mailbox> parse_path(std::string_view text, bool null_allowed) {
     if (null_allowed) return Mailbox();
     return malformed("a recipient cannot be empty");
   }
-  constexpr std::string_view kPostmaster = "postmaster";
-  const bool postmaster = std::equal(inner.begin(), inner.end(), kPostmaster.begin(), kPostmaster.end(),
-                                     [](char a, char b) { return (a | 0x20) == b; });
-  if (postmaster && !null_allowed) return make_mailbox("Postmaster", "");
+  if (!null_allowed && equal_ignoring_case(inner, "postmaster")) return make_mailbox("Postmaster", "");
   // RFC 5321 section 4.1.1.3 and appendix C: a source route is taken and ignored, but must be one.
   if (inner.front() == '@') {
     const std::size_t colon = inner.find(':');

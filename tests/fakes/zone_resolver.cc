@@ -36,7 +36,7 @@ asio::awaitable<DnsAnswer> ZoneResolver::query(std::string name, RecordType type
 DnsAnswer ZoneResolver::answer(const std::string& name, RecordType type) const {
   std::lock_guard lock(mutex_);
   DnsAnswer answer;
-  answer.name = name;
+  answer.name = canonical(name);
   answer.secure = true;
   answer.ttl = ttl_;
   for (int hops = 0;; ++hops) {

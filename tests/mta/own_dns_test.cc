@@ -85,6 +85,68 @@ TEST_F(SpfTest, SaysWhatItCannotJudge) {
   EXPECT_EQ(spf(), Spf::temperror);
 }
 
+// RFC 7208 section 4.6: receivers look at the syntax of the whole record before they evaluate any of it.
+TEST_F(SpfTest, AnErrorBehindTheTermThatMatchesIsAnErrorToo) {
+  for (const char* behind :
+       {"nonsense", "ip4:192.0.2", "ip6:192.0.2.1", "a/33", "a//129", "mx:mx.one.example/x", "-", "include",
+        "exists", "redirect=a.example redirect=b.example"}) {
+    dns_.remove("one.example", RecordType::txt);
+    dns_.txt("one.example", std::string("v=spf1 ip4:192.0.2.7 ") + behind);
+    EXPECT_EQ(spf(), Spf::permerror) << behind;
+  }
+}
+
+TEST_F(SpfTest, ExistsPassesWhereThereIsAnAddress) {
+  dns_.txt("one.example", "v=spf1 exists:known.example -all");
+  EXPECT_EQ(spf(), Spf::fail);
+  dns_.address("known.example", "127.0.0.2");
+  EXPECT_EQ(spf(), Spf::pass);
+}
+
+TEST_F(SpfTest, PtrNeverMatches) {
+  dns_.txt("one.example", "v=spf1 ptr ~all");
+  dns_.ptr("7.2.0.192.in-addr.arpa", "one.example");
+  dns_.address("one.example", "192.0.2.7");
+  EXPECT_EQ(spf(), Spf::softfail);
+}
+
+TEST_F(SpfTest, WhereNothingMatchesAndNothingIsSaidOfTheRestItIsNeutral) {
+  dns_.txt("one.example", "v=spf1  ip4:198.51.100.1 exp=why.one.example unknown=x");
+  EXPECT_EQ(spf(), Spf::neutral);
+  EXPECT_THAT(finding_.detail, HasSubstr("no term matches"));
+}
+
+TEST_F(SpfTest, ARedirectToNothingIsAnErrorAndOneInACircleEnds) {
+  dns_.txt("one.example", "v=spf1 redirect=nothing.example");
+  EXPECT_EQ(spf(), Spf::permerror);
+  dns_.txt("two.example", "v=spf1 redirect=two.example");
+  EXPECT_EQ(spf("192.0.2.7", "two.example"), Spf::permerror);
+  EXPECT_THAT(finding_.detail, HasSubstr("10 DNS lookups"));
+}
+
+TEST_F(SpfTest, MoreThanTenMailServersAreAnError) {
+  dns_.txt("one.example", "v=spf1 mx -all");
+  for (int i = 0; i < 11; ++i) dns_.mx("one.example", 10, "mx" + std::to_string(i) + ".one.example");
+  EXPECT_EQ(spf(), Spf::permerror);
+  EXPECT_THAT(finding_.detail, HasSubstr("more than 10 hosts"));
+}
+
+TEST_F(SpfTest, ALookupWithoutAnAnswerLeavesTheVerdictOpenWhereverItStands) {
+  dns_.mx("one.example", 10, "mx.one.example");
+  const std::pair<const char*, const char*> cases[] = {{"a:silent.example", "silent.example"},
+                                                       {"mx:silent.example", "silent.example"},
+                                                       {"mx", "mx.one.example"},
+                                                       {"exists:silent.example", "silent.example"},
+                                                       {"include:silent.example", "silent.example"}};
+  for (const auto& [term, silent] : cases) {
+    dns_.remove("one.example", RecordType::txt);
+    dns_.txt("one.example", std::string("v=spf1 ") + term + " -all");
+    dns_.fail(silent, DnsStatus::server_failure);
+    EXPECT_EQ(spf(), Spf::temperror) << term;
+    dns_.heal(silent);
+  }
+}
+
 class NoPolicy final : public PolicyFetcher {
  public:
   asio::awaitable<Result<StsPolicy>> fetch(DomainName) override {
@@ -191,6 +253,21 @@ TEST_F(OwnDnsTest, AnAnnouncedPolicyMustBeServedAndFit) {
   EXPECT_EQ(troubles(), "");
   dns_.mx("one.example", 20, "stray.example");
   EXPECT_THAT(troubles(), HasSubstr("stray.example"));
+}
+
+TEST(OwnDnsRequest, HasTheNamesOfDnsHoweverTheConfigurationWritesThem) {
+  Settings settings;
+  settings.hostname = "Relay.Example";
+  SourceSettings source;
+  source.address = "192.0.2.7";
+  source.hostname = "OUT.relay.example";
+  settings.sources.push_back(source);
+  settings.tlsrpt.contact = "Postmaster@B\xC3\xBC\x63her.Example";
+  settings.dkim.key_dir = "/nonexistent";
+  const OwnDnsRequest request = own_dns_request(settings, {}, {});
+  EXPECT_EQ(request.hostname, "relay.example");
+  EXPECT_THAT(request.names, testing::ElementsAre("relay.example", "out.relay.example"));
+  EXPECT_THAT(request.domains, testing::ElementsAre("xn--bcher-kva.example"));
 }
 
 TEST_F(OwnDnsTest, SilenceIsNotAnAnswer) {

@@ -2,7 +2,12 @@
 // that happens.
 #include <gtest/gtest.h>
 
+#include <array>
+#include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <memory>
 
 #include "tests/simulation/run.h"
 
@@ -54,6 +59,26 @@ TEST(SimulationItself, DoesTheSameForTheSameSeed) {
     EXPECT_GT(one.lines, 100u) << "seed " << seed;
     EXPECT_NE(one.hash, simulate(seed + 1).hash) << "seed " << seed;
   }
+}
+
+// Keys, addresses in memory and the time of day are another process's own.
+TEST(SimulationItself, DoesTheSameInAnotherProcess) {
+  constexpr int kSeeds = 4;
+  const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
+  const std::string command = "HOLDFAST_FIRST_SEED=0 HOLDFAST_SEEDS=" + std::to_string(kSeeds) + " '" +
+                              program + "' --gtest_filter='Seeds/*'";
+  const std::unique_ptr<FILE, int (*)(FILE*)> other(::popen(command.c_str(), "r"), ::pclose);
+  ASSERT_TRUE(other);
+  std::map<int, std::uint64_t> theirs;
+  std::array<char, 1000> line;
+  while (std::fgets(line.data(), line.size(), other.get()) != nullptr) {
+    int seed = 0;
+    unsigned long long hash = 0;
+    if (std::sscanf(line.data(), "seed %d hash %llx", &seed, &hash) == 2) theirs[seed] = hash;
+  }
+  ASSERT_EQ(theirs.size(), static_cast<std::size_t>(kSeeds));
+  for (const auto& [seed, hash] : theirs)
+    EXPECT_EQ(simulate(static_cast<std::uint64_t>(seed)).hash, hash) << "seed " << seed;
 }
 
 // An oracle that cannot fail proves nothing: each of these breaks one promise, and some seed must show it.

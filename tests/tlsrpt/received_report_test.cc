@@ -77,6 +77,59 @@ TEST(ReceivedReport, FindsAnAttachmentByItsNameAlsoInAForwardedMail) {
             "Company-X");
 }
 
+std::string with_parts(const std::string& parts) {
+  return "Content-Type: multipart/report; boundary=b\r\n\r\n" + parts;
+}
+
+TEST(ReceivedReport, ABinaryPartEndsBeforeTheLineEndOfItsDelimiter) {
+  EXPECT_EQ(
+      read(with_parts(
+               "--b\r\nContent-Type: application/tlsrpt+gzip\r\nContent-Transfer-Encoding: binary\r\n\r\n" +
+               gzip(kByTheBook) + "\r\n--b--\r\n"))
+          .organization,
+      "Company-X");
+}
+
+TEST(ReceivedReport, TakesBase64WithoutItsPaddingAndAMailThatWasCutOffBehindIt) {
+  std::string text = kByTheBook;
+  while (!base64_encode(gzip(text)).ends_with('=')) text += ' ';
+  std::string digits = base64_encode(gzip(text));
+  std::erase(digits, '=');
+  EXPECT_EQ(
+      read(with_parts(
+               "--b\r\nContent-Type: application/tlsrpt+gzip\r\nContent-Transfer-Encoding: base64\r\n\r\n" +
+               digits))
+          .organization,
+      "Company-X");
+}
+
+TEST(ReceivedReport, IsFoundByAFileNameWithQuotesInIt) {
+  EXPECT_EQ(read("Content-Type: application/octet-stream; name=other\nContent-Disposition: attachment; "
+                 "size=1; filename=\"a \\\"day\\\".json\"\n\n" +
+                 std::string(kByTheBook))
+                .organization,
+            "Company-X");
+}
+
+TEST(ReceivedReport, IsLookedForInTheFirstHundredPartsOnly) {
+  const std::string text = "--b\r\nContent-Type: text/plain\r\n\r\nhello\r\n";
+  const std::string report =
+      "--b\r\nContent-Type: application/tlsrpt+json\r\n\r\n" + std::string(kByTheBook) + "\r\n--b--\r\n";
+  std::string some, many;
+  for (int i = 0; i < 90; ++i) some += text;
+  for (int i = 0; i < 200; ++i) many += text;
+  EXPECT_EQ(read(with_parts(some + report)).organization, "Company-X");
+  EXPECT_NE(refusal(with_parts(many + report)).find("neither JSON nor gzip"), std::string::npos);
+}
+
+TEST(ReceivedReport, AMultipartMailWithoutABoundaryHoldsNone) {
+  for (const std::string parameter : {"", "; boundary", "; boundary=", "; boundary=\"\""}) {
+    const std::string mail = "Content-Type: multipart/report" + parameter +
+                             "\n\n--\nContent-Type: application/tlsrpt+json\n\n" + kByTheBook + "\n----\n";
+    EXPECT_NE(refusal(mail), "") << parameter;
+  }
+}
+
 TEST(ReceivedReport, ReadsQuotedPrintable) {
   const std::string mail =
       "Content-Type: application/tlsrpt+json\nContent-Transfer-Encoding: quoted-printable\n\n"

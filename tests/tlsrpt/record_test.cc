@@ -63,6 +63,27 @@ TEST(TlsrptRecord, DropsStrayRecordsBeforeCounting) {
   EXPECT_EQ((*found)->targets.size(), 1u);
 }
 
+// RFC 8460 section 3: what does not begin with "v=TLSRPTv1;" is dropped before the records are counted.
+TEST(TlsrptRecord, OneThatOnlyLooksLikeItNeitherDisablesASoundOneNorCompetes) {
+  for (const std::string odd :
+       {"v=TLSRPTv1", "v=TLSRPTv1 rua=mailto:x@b.example", "v=TLSRPTv10; rua=mailto:x@b.example",
+        " v=TLSRPTv1; rua=mailto:x@b.example", "v=TLSRPTv1 ; rua=mailto:x@b.example"}) {
+    const auto found = find_tlsrpt_record({odd, "v=TLSRPTv1;rua=mailto:a@b.example", odd});
+    ASSERT_TRUE(found) << odd << ": " << found.error().text();
+    ASSERT_TRUE(*found) << odd;
+    EXPECT_EQ((*found)->targets[0].address, "a@b.example") << odd;
+  }
+}
+
+TEST(TlsrptRecord, WhiteSpaceAroundItsVersionLeavesNoDomainWithoutReports) {
+  for (const std::string odd :
+       {" v=TLSRPTv1; rua=mailto:a@b.example", "v=TLSRPTv1\t; rua=mailto:a@b.example"}) {
+    const auto found = find_tlsrpt_record({odd});
+    ASSERT_TRUE(found && *found) << odd;
+    EXPECT_EQ((*found)->targets.size(), 1u) << odd;
+  }
+}
+
 TEST(TlsrptRecord, HasNoneWhereNoneIsOfTheVersion) {
   auto found = find_tlsrpt_record({"v=spf1 -all"});
   ASSERT_TRUE(found);

@@ -304,6 +304,14 @@ TEST_F(Cares, GivesUpOnAliasesThatLoop) {
   EXPECT_EQ(servers_[0]->asked().size(), static_cast<std::size_t>(kMaxCnameHops) + 1);
 }
 
+TEST_F(Cares, AsksInLowerCaseHoweverANameIsWritten) {
+  serve([](const Asked& asked) { return address_reply(asked, "192.0.2.1"); });
+  start();
+  const auto answer = ask("S1._domainKey.Example.");
+  EXPECT_EQ(first_ip(answer), "192.0.2.1");
+  EXPECT_EQ(answer.name, "s1._domainkey.example");
+}
+
 TEST_F(Cares, RefusesNamesThatNoQueryCanHold) {
   serve([](const Asked& asked) { return address_reply(asked, "192.0.2.1"); });
   start();

@@ -47,6 +47,14 @@ TEST(Mailbox, ValidatesAddressLiterals) {
   }
 }
 
+// 0x16 and 0x1A are '6' and ':' but for the bit that tells lower case from upper case in letters.
+TEST(Mailbox, TakesNoControlCharacterForAPartOfTheTagIpv6) {
+  for (const char* text : {"u@[IPv\x16:2001:db8::1]",
+                           "u@[IPv6\x1A"
+                           "2001:db8::1]"})
+    EXPECT_EQ(parsed(text), "refused");
+}
+
 TEST(Mailbox, RefusesWhatIsMalformedAndSaysWhy) {
   for (const char* text : {"",
                            "@",
