@@ -146,6 +146,12 @@ TEST_F(AdminHttpTest, RefusesToTakeTheSocketOfARunningRelay) {
   EXPECT_NE(bound.error().text().find("another relay answers"), std::string::npos);
 }
 
+TEST_F(AdminHttpTest, SaysThatTheNameOfASocketIsTooLong) {
+  const auto bound = http_.listen_unix("/tmp/" + std::string(200, 'x'));
+  ASSERT_FALSE(bound);
+  EXPECT_TRUE(bound.error().is(BaseError::too_long));
+}
+
 TEST_F(AdminHttpTest, LetsLoopbackReadWithoutATokenButNotChange) {
   ASSERT_TRUE(http_.listen_tcp({"127.0.0.1", 0}, "s3cret"));
   EXPECT_TRUE(

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <set>
 
 #include "sts/tls_planner.h"
 #include "tests/fakes/domain.h"
@@ -694,6 +695,14 @@ TEST(DecideProperties, HoldOverRandomInputs) {
     }
   }
   for (const int seen : {enforced, cleartext, waits, forbidden, required}) EXPECT_GT(seen, 500);
+}
+
+// They stand in the queue, in bounces and in `check`: an operator tells them apart by their words alone.
+TEST(PlanFinding, HasWordsOfItsOwn) {
+  std::set<std::string> words;
+  for (int i = 0; i <= static_cast<int>(PlanFinding::address_unknown); ++i)
+    EXPECT_TRUE(words.insert(describe(static_cast<PlanFinding>(i))).second) << i;
+  EXPECT_FALSE(words.contains("unknown finding"));
 }
 
 int strength(const MxPlan& mx) {

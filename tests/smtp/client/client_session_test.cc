@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "smtp/base/base_error.h"
 #include "smtp/client/client_error.h"
 #include "smtp/wire/wire_error.h"
@@ -44,6 +46,28 @@ TEST(ClientSession, StaysSilentWhenTheGreetingRefusesUs) {
     EXPECT_EQ(talk.server.written(), "");
     EXPECT_FALSE(talk.session.usable());
   }
+}
+
+// 3yz asks for more of what was begun; before a command nothing was.
+TEST(ClientSession, IsBrokenByAGreetingOrHelloThatAsksForMore) {
+  Talk greeted({"354 go ahead"});
+  const auto greeting = greeted.open();
+  ASSERT_FALSE(greeting);
+  EXPECT_TRUE(greeting.error().is(ClientError::unexpected_reply));
+  EXPECT_EQ(greeted.server.written(), "");
+  Talk hello({"220 mx", "334 "});
+  const auto opened = hello.open();
+  ASSERT_FALSE(opened);
+  EXPECT_TRUE(opened.error().is(ClientError::unexpected_reply));
+  EXPECT_FALSE(hello.session.usable());
+}
+
+// They are keys of the history and of metrics.
+TEST(Stage, HasANameOfItsOwn) {
+  std::set<std::string> names;
+  for (int i = 0; i <= static_cast<int>(Stage::quit); ++i)
+    EXPECT_TRUE(names.insert(name(static_cast<Stage>(i))).second) << i;
+  EXPECT_FALSE(names.contains("unknown"));
 }
 
 TEST(ClientSession, ReadsAGreetingOfManyLines) {

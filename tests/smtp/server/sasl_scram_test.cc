@@ -86,6 +86,16 @@ TEST(Scram, RefusesAWrongPassword) {
   EXPECT_EQ(client.waits(std::chrono::seconds(1)), "535 5.7.8 User name or password is wrong\r\n");
 }
 
+TEST(Scram, TellsOfALockoutBeforeItGivesSaltAndIterations) {
+  SecuredScram client;
+  ScramClient scram("app", "secret");
+  client.users.forced = AuthVerdict::locked_out;
+  EXPECT_EQ(client.codes("AUTH SCRAM-SHA-256 " + scram.answer("")), "454");
+  client.users.forced = AuthVerdict::unavailable;
+  ScramClient again("app", "secret");
+  EXPECT_EQ(client.codes("AUTH SCRAM-SHA-256 " + again.answer("")), "454");
+}
+
 TEST(Scram, RefusesToActForAnother) {
   SecuredScram client;
   ScramClient scram("app", "secret", "admin");

@@ -72,6 +72,14 @@ TEST(Starttls, ThatFailsEndsTheSession) {
   EXPECT_EQ(client.metrics.count("submission_rejections_total{reason=tls_failed}"), 1U);
 }
 
+TEST(Starttls, OnAPortOfImplicitTlsWithoutACertificateHangsUpAndSaysSoInTheLog) {
+  SessionHarness client({.mode = ListenerMode::submissions, .with_certificate = false});
+  client.settle();
+  EXPECT_TRUE(client.session_ended());
+  EXPECT_EQ(client.received(), "");
+  EXPECT_TRUE(client.log.holds("no certificate to show to clients"));
+}
+
 TEST(Starttls, HasADeadline) {
   SessionHarness client;
   client.says("EHLO x");
@@ -144,6 +152,14 @@ TEST(Auth, RefusesWhatItCannotRead) {
   EXPECT_EQ(client.codes("AUTH PLAIN\r\n!!!"), "334 501");
   EXPECT_EQ(client.codes("AUTH PLAIN\r\n" + std::string(13000, 'A')), "334 500");
   EXPECT_EQ(client.codes("AUTH LOGIN\r\n"), "334 501");
+  EXPECT_EQ(client.codes("NOOP"), "250");
+  EXPECT_TRUE(client.users.attempts.empty());
+}
+
+TEST(Auth, EndsAtAResponseWithABareLineEndAndTheConversationGoesOn) {
+  Secured client;
+  EXPECT_EQ(client.codes("AUTH LOGIN"), "334");
+  EXPECT_EQ(client.codes(base64_encode("app") + "\n" + base64_encode("secret")), "500");
   EXPECT_EQ(client.codes("NOOP"), "250");
   EXPECT_TRUE(client.users.attempts.empty());
 }

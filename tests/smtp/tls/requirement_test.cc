@@ -27,6 +27,15 @@ TlsRequirement authenticated(const char* host) {
   return wanted;
 }
 
+// As OpenSSL writes them, in Received fields and reports.
+TEST(TlsVersion, HasTheNameThatOpenSslGivesIt) {
+  EXPECT_STREQ(name(TlsVersion::none), "none");
+  EXPECT_STREQ(name(TlsVersion::tls10), "TLSv1");
+  EXPECT_STREQ(name(TlsVersion::tls11), "TLSv1.1");
+  EXPECT_STREQ(name(TlsVersion::tls12), "TLSv1.2");
+  EXPECT_STREQ(name(TlsVersion::tls13), "TLSv1.3");
+}
+
 TEST(Requirement, LetsCleartextPassOnlyWhereThePlannerAllowsIt) {
   TlsRequirement wanted;
   wanted.level = TlsLevel::opportunistic;

@@ -65,6 +65,14 @@ ChainVerdict dane(const std::string& chain_pem, std::vector<TlsaRecord> records,
   return verify_dane(contexts(), chain.leaf(), chain.all, wanted);
 }
 
+TEST(Pkix, OfAPeerWithoutACertificateIsAFailureOfItsOwnAndSoIsDane) {
+  const Chain nothing("");
+  PkixRequirement named;
+  named.name = dn("mx.example.com");
+  EXPECT_EQ(verify_pkix(contexts(), nullptr, nothing.all, named).failure.error, TlsError::no_certificate);
+  EXPECT_EQ(dane("", {{3, 1, 1, std::string(32, 'a')}}).failure.error, TlsError::no_certificate);
+}
+
 TEST(Pkix, AcceptsALeafThatNamesTheHost) {
   EXPECT_EQ(with_names({"mx.example.com"}, "mx.example.com"), TlsError::none);
   EXPECT_EQ(with_names({"other.example", "MX.Example.COM"}, "mx.example.com"), TlsError::none);
