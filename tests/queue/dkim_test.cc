@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <set>
 
 #include "queue/dkim_canonical.h"
 #include "queue/dkim_notification.h"
@@ -151,6 +152,21 @@ TEST(DkimRecord, SaysWhatIsWrong) {
   const auto testing = compare_dkim_record({"v=DKIM1; t=y:s; p=AAAABBBB"}, "v=DKIM1; p=AAAABBBB");
   EXPECT_EQ(testing.state, State::good);
   EXPECT_TRUE(testing.testing);
+}
+
+TEST(DkimRecord, BreaksTheGrammarByAVersionOfItsOwnOrAnEmptyTag) {
+  const auto odd = compare_dkim_record({"v=DKIM1x; p=AAAABBBB"}, "v=DKIM1; p=AAAABBBB");
+  EXPECT_EQ(odd.state, DkimRecordFinding::State::malformed);
+  EXPECT_THAT(odd.detail, HasSubstr("v= is DKIM1x"));
+  EXPECT_EQ(compared({"v=DKIM1;; p=AAAABBBB"}), DkimRecordFinding::State::malformed);
+}
+
+// `dkim check` prints them.
+TEST(DkimRecord, StatesHaveNamesOfTheirOwn) {
+  std::set<std::string> names;
+  for (int i = 0; i <= static_cast<int>(DkimRecordFinding::State::unusable); ++i)
+    EXPECT_TRUE(names.insert(name(static_cast<DkimRecordFinding::State>(i))).second) << i;
+  EXPECT_FALSE(names.contains("unknown"));
 }
 
 TEST(DkimKey, IsKeptInAFileOfItsOwn) {

@@ -131,6 +131,22 @@ TEST(HeaderAddress, ReadsWhatPeopleWrite) {
   EXPECT_THAT(mailboxes("J. R. \"x\" <j@one.example>"), ElementsAre("j@one.example"));
 }
 
+TEST(HeaderAddress, ReadsQuotesCommentsAndLiteralsWhereverTheyMayStand) {
+  EXPECT_THAT(mailboxes("Ann <\"a b\"@one.example>"), ElementsAre("\"a b\"@one.example"));
+  EXPECT_THAT(mailboxes("<\"a\\\"> b\"@one.example>"), ElementsAre("\"a\\\"> b\"@one.example"));
+  EXPECT_THAT(mailboxes("\"An\\\"n <x@y.example>\" <a@one.example>"), ElementsAre("a@one.example"));
+  EXPECT_THAT(mailboxes("a@one.example (An\\) (n) <x@y.example>)"), ElementsAre("a@one.example"));
+  EXPECT_THAT(mailboxes("a@[192.0.2.1]"), ElementsAre("a@[192.0.2.1]"));
+  EXPECT_THAT(mailboxes("< a@one.example\r\n >"), ElementsAre("a@one.example"));
+}
+
+TEST(HeaderAddress, RefusesQuotesCommentsAndLiteralsWithoutAnEnd) {
+  for (const std::string bad : {"<\"a b@one.example>", "a@[192.0.2.1", "a@one.example (Ann",
+                                "<a@one.example(x)>", "\"Ann\\\" <a@one.example>"}) {
+    EXPECT_THAT(mailboxes(bad), ElementsAre("malformed")) << bad;
+  }
+}
+
 TEST(HeaderAddress, TheAddressIsTheOneInBracketsWhateverTheNameSays) {
   EXPECT_THAT(mailboxes("\"boss@corp.example\" <evil@other.example>"), ElementsAre("evil@other.example"));
   EXPECT_THAT(mailboxes("boss@corp.example <evil@other.example>"), ElementsAre("evil@other.example"));
