@@ -209,6 +209,9 @@ class OneRun {
     }
     world_.seen.hurried.push_back(world_.clock.now());
     for (int hour = 0; hour < 60 && (hour < 34 || !life_->rows(false).empty()); ++hour) world_.pass(hours(1));
+    // The sessions of a day are told when it is over, also where mail was tried until lately.
+    const WallTime told = std::chrono::floor<std::chrono::days>(heard_.last_counted) + hours(26);
+    if (world_.clock.wall() < told) world_.pass(told - world_.clock.wall());
   }
 
   World world_;

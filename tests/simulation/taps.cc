@@ -55,6 +55,7 @@ void TapLedger::record(SessionOutcome outcome) {
   const bool success = outcome.result == ResultType::success;
   world_.trace.add("session", domain + " " + name(outcome.result) + " " + outcome.mx_host);
   ++heard_.counted[domain];
+  heard_.last_counted = world_.clock.wall();
   if (success) ++heard_.successes[domain];
   recent_.push_back({world_.clock.now(), domain});
   while (world_.clock.now() - recent_.front().at > std::chrono::seconds(2)) recent_.pop_front();

@@ -29,6 +29,7 @@ struct Heard {
   std::map<std::string, std::uint64_t> counted,
       counted_lately;  // TLS sessions by domain; in the last second of a life
   std::map<std::string, std::uint64_t> successes;
+  WallTime last_counted{};
   std::uint64_t events = 0;
 };
 
