@@ -4,8 +4,9 @@ namespace holdfast {
 
 void DueIndex::to_future(Entry& entry, WallTime bound) {
   entry.second.bound = bound;
+  entry.second.turn = ++last_turn_;
   entry.second.place = Domain::Place::future;
-  future_.emplace(bound, &entry);
+  future_.emplace(std::pair{bound, entry.second.turn}, &entry);
 }
 
 void DueIndex::to_ring(Entry& entry) {
@@ -22,14 +23,14 @@ void DueIndex::touch(const std::string& domain, WallTime at) {
     to_future(entry, at);
   } else if (entry.second.place == Domain::Place::future) {
     if (at >= entry.second.bound) return;
-    future_.erase({entry.second.bound, &entry});
+    future_.erase({entry.second.bound, entry.second.turn});
     to_future(entry, at);
   }
 }
 
 std::size_t DueIndex::ready(WallTime now) {
   const std::lock_guard lock(mutex_);
-  while (!future_.empty() && future_.begin()->first <= now) {
+  while (!future_.empty() && future_.begin()->first.first <= now) {
     Entry& entry = *future_.begin()->second;
     future_.erase(future_.begin());
     to_ring(entry);
@@ -49,8 +50,8 @@ std::optional<DueIndex::Candidate> DueIndex::next() {
 std::optional<std::pair<DueIndex::Candidate, WallTime>> DueIndex::earliest() {
   const std::lock_guard lock(mutex_);
   if (future_.empty()) return std::nullopt;
-  const auto [bound, entry] = *future_.begin();
-  return std::pair{Candidate{entry->first, entry->second.version}, bound};
+  const auto& [place, entry] = *future_.begin();
+  return std::pair{Candidate{entry->first, entry->second.version}, place.first};
 }
 
 void DueIndex::report(const Candidate& candidate, bool due, std::optional<WallTime> next) {
@@ -61,7 +62,7 @@ void DueIndex::report(const Candidate& candidate, bool due, std::optional<WallTi
   const bool touched = entry.second.version != candidate.version;
   if (entry.second.place == Domain::Place::future) {
     if (touched) return;
-    future_.erase({entry.second.bound, &entry});
+    future_.erase({entry.second.bound, entry.second.turn});
   }
   if (due || touched) {
     to_ring(entry);  // looked at again in its turn

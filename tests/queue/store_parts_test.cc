@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
+
 #include "queue/body_cache.h"
 #include "queue/store_due.h"
 #include "queue/store_leases.h"
@@ -140,6 +142,22 @@ TEST(DueIndex, AnEarlierTimeWins) {
   due.touch("a", at(10));
   due.touch("a", at(50));
   EXPECT_EQ(due.earliest()->second, at(10));
+}
+
+// As after a start over a queue whose times have all come: where in memory a domain stands decides nothing.
+TEST(DueIndex, TheSameTimeComesInTheOrderOfArrival) {
+  DueIndex due;
+  std::vector<std::string> names, turns;
+  std::vector<std::unique_ptr<char[]>> holes;  // so that the places in memory are not in order
+  for (int i = 0; i < 200; ++i) {
+    names.push_back("d" + std::to_string(i * 7919 % 1000));
+    if (i % 3 != 0) holes.push_back(std::make_unique<char[]>(static_cast<std::size_t>(100 + i % 3 * 40)));
+    if (i % 5 == 4) holes.erase(holes.begin());
+    due.touch(names.back(), at(5));
+  }
+  ASSERT_EQ(due.ready(at(5)), names.size());
+  while (const auto next = due.next()) turns.push_back(next->domain);
+  EXPECT_EQ(turns, names);
 }
 
 TEST(TokenBucket, AClockSetBackGivesAndTakesNothing) {
