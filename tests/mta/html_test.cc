@@ -57,6 +57,18 @@ TEST(EscapeHtml, LetsNoOctetsWhateverTheyAreBecomeMarkup) {
   }
 }
 
+TEST(Html, HasMarkupOfItsLiteralsAlone) {
+  Html cell, row;
+  cell << "<td title=\"";
+  cell.text("a\"b") << "\">";
+  cell.count(1234567) << " of ";
+  cell.number(1234567) << "</td>";
+  row << "<tr>";
+  row.append(cell) << "</tr>";
+  EXPECT_EQ(row.str(), "<tr><td title=\"a&quot;b\">1,234,567 of 1234567</td></tr>");
+  EXPECT_EQ(row.take(), "<tr>" + cell.str() + "</tr>");
+}
+
 TEST(Html, SaysNumbersAgesAndSizesAsPeopleDo) {
   EXPECT_EQ(count_text(0), "0");
   EXPECT_EQ(count_text(999), "999");
