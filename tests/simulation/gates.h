@@ -7,6 +7,7 @@
 //  - a plant can break a promise (Plant), to show that an oracle notices.
 #pragma once
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <memory>
 
@@ -72,6 +73,9 @@ class GatedStore final : public Store, public Quota {
   Plant plant_;
   unsigned counted_ = 0;
   asio::io_context private_;  // where the real store's answers arrive
+  // Without it a thread of the store that counted, after its answer, that nothing was left to do could stop
+  // the context in the middle of the next question.
+  asio::executor_work_guard<asio::io_context::executor_type> open_{private_.get_executor()};
 };
 
 class GatedPolicyCache final : public PolicyCache {
