@@ -37,7 +37,8 @@ Scheduler::Scheduler(Parts parts)
       due_limit_(512),
       group_(parts_.executor, [this](std::string what) { parts_.log.error("bug: scheduler: " + what); }),
       wake_timer_(parts_.clock.make_timer(parts_.executor)),
-      refill_timer_(parts_.clock.make_timer(parts_.executor)) {}
+      refill_timer_(parts_.clock.make_timer(parts_.executor)),
+      inbox_timer_(parts_.clock.make_timer(parts_.executor)) {}
 
 Scheduler::~Scheduler() = default;
 
@@ -67,9 +68,11 @@ bool Scheduler::has_room() const {
 }
 
 void Scheduler::tell(std::function<void(Inbox&)> put) {
-  const std::lock_guard lock(inbox_mutex_);
-  put(inbox_);
-  if (std::exchange(inbox_posted_, true)) return;
+  {
+    const std::lock_guard lock(inbox_mutex_);
+    put(inbox_);
+    if (std::exchange(inbox_awaited_, true)) return;
+  }
   asio::post(parts_.executor, [this] { read_inbox(); });
 }
 
@@ -97,8 +100,12 @@ void Scheduler::read_inbox() {
   {
     const std::lock_guard lock(inbox_mutex_);
     std::swap(in, inbox_);
-    inbox_posted_ = false;
+    // Once nothing came for so long, the next to come wakes this executor again.
+    inbox_awaited_ = !in.empty() && parts_.gather > Duration(0);
+    if (in.empty()) return;
   }
+  if (parts_.gather > Duration(0))
+    inbox_timer_->arm(parts_.clock.now() + parts_.gather, [this] { read_inbox(); });
   for (const Settled& s : in.settled) on_settled(s);
   for (auto& [permit, report] : in.reports) on_report(permit, std::move(report));
   for (Claim& claim : in.offered) {

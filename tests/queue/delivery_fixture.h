@@ -186,7 +186,8 @@ struct MessageOptions {
 class DeliveryFixture {
  public:
   explicit DeliveryFixture(Settings settings = delivery_settings(), unsigned workers = 1,
-                           std::uint64_t seed = 1, std::size_t window = kSchedulerWindow);
+                           std::uint64_t seed = 1, std::size_t window = kSchedulerWindow,
+                           Duration gather = Duration(0));
   ~DeliveryFixture();
 
   // A server at `ip`, being an MX of `domain` under the name `host`.

@@ -165,7 +165,8 @@ std::shared_ptr<const TlsServerContext> certificate_for(const std::string& host)
   return context;
 }
 
-DeliveryFixture::DeliveryFixture(Settings settings, unsigned workers, std::uint64_t seed, std::size_t window)
+DeliveryFixture::DeliveryFixture(Settings settings, unsigned workers, std::uint64_t seed, std::size_t window,
+                                 Duration gather)
     : random(seed), connector(context.get_executor(), clock) {
   static const TemporaryFile roots(test_authority().root.pem);
   static const auto trusted = TlsClientContexts::create(roots.path()).value();
@@ -173,7 +174,8 @@ DeliveryFixture::DeliveryFixture(Settings settings, unsigned workers, std::uint6
   reload(std::move(settings));
   // Bounces stay in the queue, where tests look at them.
   dns.fail("origin.example", DnsStatus::server_failure);
-  Scheduler::Parts parts{context.get_executor(), clock, timeline, random, log, store, source, "test", window};
+  Scheduler::Parts parts{
+      context.get_executor(), clock, timeline, random, log, store, source, "test", window, gather};
   scheduler = std::make_unique<Scheduler>(std::move(parts));
   for (unsigned i = 0; i < workers; ++i) {
     DeliveryContext of{

@@ -16,8 +16,8 @@ using ::testing::HasSubstr;
 class SchedulerTest : public ::testing::Test {
  protected:
   void boot(Settings settings = delivery_settings(), unsigned workers = 1,
-            std::size_t window = kSchedulerWindow) {
-    relay = std::make_unique<DeliveryFixture>(std::move(settings), workers, 1, window);
+            std::size_t window = kSchedulerWindow, Duration gather = Duration(0)) {
+    relay = std::make_unique<DeliveryFixture>(std::move(settings), workers, 1, window, gather);
   }
   DestinationStatus status(const std::string& name) {
     for (auto& d : run(relay->context, relay->scheduler->destinations()))
@@ -60,6 +60,23 @@ TEST_F(SchedulerTest, ABacklogForADeadDomainDelaysNobodyElse) {
     EXPECT_EQ(other.taken.size(), static_cast<std::size_t>(i) + 1) << "delivered within one turn";
   }
   EXPECT_LE(mx.open, kInitialConcurrency);
+}
+
+// Each look at what the workers say wakes a thread; a busy relay's workers speak thousands of times a second.
+TEST_F(SchedulerTest, ReadsTogetherWhatComesWithinAMillisecond) {
+  boot(delivery_settings(), 1, kSchedulerWindow, kInboxGathers);
+  relay->serve(mx, "a.example", "mx.a.example", "192.0.2.1");
+  relay->start();
+  relay->advance(seconds(1));
+  run(relay->context, offer_fresh("first@a.example"));
+  relay->settle();
+  EXPECT_EQ(mx.taken.size(), 1U) << "the first does not wait";
+  run(relay->context, offer_fresh("second@a.example"));
+  run(relay->context, offer_fresh("third@a.example"));
+  relay->settle();
+  EXPECT_EQ(mx.taken.size(), 1U);
+  relay->advance(kInboxGathers);
+  EXPECT_EQ(mx.taken.size(), 3U);
 }
 
 TEST_F(SchedulerTest, ABacklogForOneSlowDomainLeavesTheOthersTheirTurn) {
