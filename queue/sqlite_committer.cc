@@ -68,16 +68,18 @@ void SqliteCommitter::submit(Batch batch, Done done) {
   job.size = octets_of(batch);
   job.batch = std::move(batch);
   job.done = std::move(done);
+  bool wake = false, closed = false;
   {
     const std::lock_guard lock(mutex_);
-    if (!stopping_) {
+    closed = stopping_;
+    if (!closed) {
       if (!job.batch.accept.empty()) ++accepts_;
       jobs_.push_back(std::move(job));
-      if (is_group(wake_at_)) wake_.notify_one();
-      return;
+      wake = is_group(wake_at_);
     }
   }
-  job.done(Error(StoreError::closed));
+  if (closed) job.done(Error(StoreError::closed));
+  if (wake) wake_.notify_one();  // not under the lock, for which the woken thread would wait at once
 }
 
 void SqliteCommitter::set_aside(std::vector<RecipientId> recipients) {
