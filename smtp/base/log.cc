@@ -8,6 +8,7 @@ namespace holdfast {
 namespace {
 
 constexpr std::string_view kReplacement = "\\ufffd";
+constexpr std::size_t kUsualLength = 500;  // of an event's fields: one allocation
 
 // Length of the well-formed UTF-8 sequence at `at`, 0 when there is none (RFC 3629 section 4).
 std::size_t sequence_length(std::string_view text, std::size_t at) {
@@ -51,8 +52,15 @@ std::uint32_t decode(std::string_view sequence) {
   }
 }
 
+// Nearly all there is: stands in a line as it came.
+bool is_plain(char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
+
 void escape_into(std::string& out, std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
+    const std::size_t start = i;
+    while (i < text.size() && is_plain(text[i])) ++i;
+    out += text.substr(start, i - start);
+    if (i == text.size()) return;
     const auto length = sequence_length(text, i);
     if (length == 0) {
       out += kReplacement;
@@ -81,7 +89,11 @@ void escape_into(std::string& out, std::string_view text) {
 }  // namespace
 
 std::string& Fields::begin(std::string_view key) {
-  if (!json_.empty()) json_ += ',';
+  if (!json_.empty()) {
+    json_ += ',';
+  } else {
+    json_.reserve(kUsualLength);
+  }
   json_ += '"';
   escape_into(json_, key);
   json_ += "\":";

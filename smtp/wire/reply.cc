@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "smtp/wire/utf8.h"
@@ -83,6 +84,12 @@ std::string sanitise(std::string_view peer_text, std::size_t limit) {
   std::string clean;
   clean.reserve(std::min(peer_text.size(), limit));
   while (!peer_text.empty()) {
+    const auto special =
+        std::find_if(peer_text.begin(), peer_text.end(), [](char c) { return c < 0x20 || c > 0x7E; });
+    const auto plain = peer_text.substr(0, static_cast<std::size_t>(special - peer_text.begin()));
+    clean += plain.substr(0, limit - clean.size());
+    peer_text.remove_prefix(plain.size());
+    if (peer_text.empty()) break;
     const std::size_t length = utf8_length(peer_text);
     const std::string_view character = peer_text.substr(0, std::max<std::size_t>(length, 1));
     const std::string_view shown = length == 0 ? "?" : is_control(character) ? " " : character;

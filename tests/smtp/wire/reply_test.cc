@@ -98,6 +98,9 @@ TEST(Sanitise, ReplacesControlsAndBadUtf8) {
 TEST(Sanitise, NeverCutsACharacterInTwo) {
   EXPECT_EQ(sanitise("ab\xC3\xBC", 3), "ab");
   EXPECT_EQ(sanitise("ab\xC3\xBC", 4), "ab\xC3\xBC");
+  EXPECT_EQ(sanitise("abcd", 3), "abc");
+  EXPECT_EQ(sanitise("ab\ncd\nef", 4), "ab c");
+  EXPECT_EQ(sanitise("ab\ncd", 2), "ab");
 }
 
 }  // namespace
