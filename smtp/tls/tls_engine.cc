@@ -129,6 +129,10 @@ TlsEngine::Step TlsEngine::handshake() {
 TlsEngine::Step TlsEngine::read(std::span<char> buffer, std::size_t& count) {
   count = 0;
   if (behind_) return *std::exchange(behind_, std::nullopt);
+  // Most reads begin with nothing there. OpenSSL would get itself a buffer of a record's size, and wipe it,
+  // to find that out.
+  const bool nothing_came = input_begin_ == input_end_ && SSL_has_pending(ssl()) == 0;
+  if (nothing_came && SSL_get_shutdown(ssl()) == 0) return Step::want_input;
   do {
     ERR_clear_error();
     std::size_t more = 0;

@@ -64,7 +64,8 @@ class OpensslStream final : public TlsStream {
     while (true) {
       std::size_t count = 0;
       const auto step = engine_.read(buffer, count);
-      auto sent = co_await flush();  // answers to key updates, alerts
+      Result<void> sent;
+      if (!engine_.output().empty()) sent = co_await flush();  // answers to key updates, alerts
       if (step == TlsEngine::Step::done) co_return count;
       if (step == TlsEngine::Step::closed) co_return end(BaseError::closed);
       if (step == TlsEngine::Step::failed) co_return end(engine_error());
