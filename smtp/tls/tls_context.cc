@@ -12,6 +12,8 @@ namespace {
 
 // A Certificate message larger than this is refused before it is parsed.
 constexpr long kMaxCertificateMessage = 64L * 1024;
+constexpr const char* kCiphersuites =
+    "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 
 Error context_error(const std::string& what) {
   return Error(BaseError::io, what + ": " + take_openssl_error());
@@ -46,6 +48,9 @@ void apply_common_rules(SSL_CTX* context) {
   // ticket is still to be read: the wait would never end.
   SSL_CTX_set_mode(context, SSL_MODE_AUTO_RETRY);
   SSL_CTX_set_max_cert_list(context, kMaxCertificateMessage);
+  // OpenSSL's own order has 256 bits first. 128 are beyond reach too, and cost a third less on large messages
+  // and, with SHA-256 instead of SHA-384, less in every handshake. A peer that insists on more gets it.
+  SSL_CTX_set_ciphersuites(context, kCiphersuites);
 }
 
 Result<std::shared_ptr<const TlsClientContexts>> TlsClientContexts::create(

@@ -224,6 +224,18 @@ TEST_P(Handshake, NeverResumes) {
             TlsError::host_mismatch);
 }
 
+// Ours on both sides: a peer of another make may put its own order first.
+TEST(Tls13, UsesTheCheapestSoundCipherAndAnyOtherThatAPeerInsistsOn) {
+  TlsWorld world;
+  for (const char* only : {"TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", ""}) {
+    const auto made = server_with(TlsWorld::authority().leaf_for(kHost));
+    if (*only != 0) SSL_CTX_set_ciphersuites(made->get(), only);
+    auto meeting = world.meet(verified_by_pkix(kHost), made);
+    ASSERT_TRUE(meeting.met()) << only;
+    EXPECT_EQ(meeting.client.stream->evidence().cipher, *only != 0 ? only : "TLS_AES_128_GCM_SHA256");
+  }
+}
+
 TEST_P(Handshake, HoldsToTheMinimumVersion) {
   auto wanted = verified_by_pkix(kHost);
   wanted.min_version = TlsVersion::tls13;
