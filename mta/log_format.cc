@@ -7,14 +7,26 @@
 namespace holdfast {
 namespace {
 
-constexpr int log_schema = 1;
+constexpr std::string_view kSchema = "\",\"schema\":1";
 constexpr std::size_t hmac_digits = 16;  // 64 bits: no two addresses of a relay's life meet by chance
+
+// At least `width` digits. A format string would be read anew for every line.
+void append_digits(std::string& out, std::int64_t value, int width) {
+  char digits[20];
+  int count = 0;
+  for (; value > 0 || count < width; value /= 10) digits[count++] = static_cast<char>('0' + value % 10);
+  while (count > 0) out += digits[--count];
+}
 
 std::string clock_time(WallTime at) {
   const auto ms = std::chrono::floor<std::chrono::milliseconds>(at);
   const std::chrono::hh_mm_ss time(ms - std::chrono::floor<std::chrono::days>(ms));
-  return fmt::format("{:02}:{:02}:{:02}.{:03}", time.hours().count(), time.minutes().count(),
-                     time.seconds().count(), time.subseconds().count());
+  std::string out;
+  append_digits(out, time.hours().count(), 2);
+  append_digits(out += ':', time.minutes().count(), 2);
+  append_digits(out += ':', time.seconds().count(), 2);
+  append_digits(out += '.', time.subseconds().count(), 3);
+  return out;
 }
 
 // The end of the JSON value that begins at `at`: behind its quote, brace or last character.
@@ -111,13 +123,28 @@ const char* name(LogLevel level) {
 
 std::string log_timestamp(WallTime at) {
   const std::chrono::year_month_day date(std::chrono::floor<std::chrono::days>(at));
-  return fmt::format("{:04}-{:02}-{:02}T{}Z", static_cast<int>(date.year()),
-                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), clock_time(at));
+  std::string out;
+  out.reserve(sizeof "2026-01-31T23:59:59.999Z");
+  append_digits(out, static_cast<int>(date.year()), 4);
+  append_digits(out += '-', static_cast<unsigned>(date.month()), 2);
+  append_digits(out += '-', static_cast<unsigned>(date.day()), 2);
+  out += 'T';
+  out += clock_time(at);
+  out += 'Z';
+  return out;
 }
 
 std::string json_event(WallTime at, std::string_view event, const std::string& fields) {
-  return fmt::format("{{\"ts\":\"{}\",\"event\":\"{}\",\"schema\":{}{}{}}}", log_timestamp(at),
-                     escaped(event), log_schema, fields.empty() ? "" : ",", fields);
+  std::string line = "{\"ts\":\"";
+  line.reserve(fields.size() + 80);
+  line += log_timestamp(at);
+  line += "\",\"event\":\"";
+  line += escaped(event);
+  line += kSchema;
+  if (!fields.empty()) line += ',';
+  line += fields;
+  line += '}';
+  return line;
 }
 
 std::string json_diagnostic(WallTime at, LogLevel level, std::string_view text, const std::string& fields) {

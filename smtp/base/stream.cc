@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <charconv>
 
 namespace holdfast {
 namespace {
@@ -16,9 +17,16 @@ bool is_v4(const IpBytes& ip) { return std::equal(kMappedPrefix.begin(), kMapped
 
 std::string ip_text(const IpBytes& ip) {
   char buffer[INET6_ADDRSTRLEN] = {};
-  const bool v4 = is_v4(ip);
-  ::inet_ntop(v4 ? AF_INET : AF_INET6, ip.data() + (v4 ? 12 : 0), buffer, sizeof buffer);
-  return buffer;
+  if (!is_v4(ip)) {
+    ::inet_ntop(AF_INET6, ip.data(), buffer, sizeof buffer);
+    return buffer;
+  }
+  char* end = buffer;  // by hand: the C library prints with a format, four times a message
+  for (std::size_t i = 12; i < ip.size(); ++i) {
+    if (i > 12) *end++ = '.';
+    end = std::to_chars(end, buffer + sizeof buffer, ip[i]).ptr;
+  }
+  return std::string(buffer, end);
 }
 
 std::string Peer::text() const { return ip_text(ip); }

@@ -142,7 +142,7 @@ TEST(TcpListener, NamesTheAddressThatItCannotHave) {
 }
 
 TEST(TcpAddresses, ConvertBothFamilies) {
-  for (const char* text : {"192.0.2.1", "2001:db8::1", "::"}) {
+  for (const char* text : {"192.0.2.1", "0.0.0.0", "255.255.255.255", "2001:db8::1", "::"}) {
     EXPECT_EQ(ip_text(to_bytes(asio::ip::make_address(text))), text);
     EXPECT_EQ(to_address(to_bytes(asio::ip::make_address(text))).to_string(), text);
   }
