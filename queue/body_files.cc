@@ -63,6 +63,8 @@ Result<void> BodyFile::write(std::string_view octets) {
     const ssize_t written = ::write(descriptor_, octets.data(), octets.size());
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) return error_from_errno("writing", path_);
+    // POSIX leaves it open, and a file system may go on answering so: an error, or this would never end.
+    if (written == 0) return Error(StoreError::io, "writing " + path_.string() + ": nothing was written");
     octets.remove_prefix(static_cast<std::size_t>(written));
   }
   return {};
