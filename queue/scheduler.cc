@@ -368,6 +368,8 @@ asio::awaitable<void> Scheduler::stop_here(Duration grace) {
   co_await group_.drained();
   read_inbox();
   for (DeliveryAgent* agent : agents_) co_await agent->close();
+  read_inbox();  // what they wrote last
+  inbox_timer_->cancel();
 }
 
 asio::awaitable<std::vector<DestinationStatus>> Scheduler::destinations() {

@@ -426,6 +426,20 @@ TEST_F(SchedulerTest, StoppingCancelsWhatHangsAndGivesItBack) {
   EXPECT_TRUE(relay->ledger.outcomes.empty());
 }
 
+// No connection is open, so nothing else takes time at the end.
+TEST_F(SchedulerTest, StopKnowsOfAllThatItGaveBack) {
+  boot(delivery_settings(), 1, kSchedulerWindow, kInboxGathers);
+  relay->start();
+  relay->advance(seconds(1));
+  run(relay->context, relay->scheduler->pause("a.example"));
+  run(relay->context, offer_fresh("first@a.example"));
+  relay->settle();
+  run(relay->context, offer_fresh("second@a.example"));
+  relay->stop(seconds(5));
+  EXPECT_EQ(relay->scheduler->in_hand(), 0U);
+  EXPECT_EQ(relay->count(RecipientState::queued), 2U);
+}
+
 TEST_F(SchedulerTest, ALongDeliveryKeepsItsClaim) {
   boot();
   mx.silent = other.silent = true;
