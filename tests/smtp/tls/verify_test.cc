@@ -156,6 +156,17 @@ TEST(Pkix, RefusesALeafThatIsNotYetValid) {
   EXPECT_EQ(failure.code, "X509_V_ERR_CERT_NOT_YET_VALID");
 }
 
+TEST(Pkix, RefusesAnIntermediateThatIsNotYetValid) {
+  CertificateSpec spec;
+  spec.authority = true;
+  spec.valid_from = hours(24);
+  const auto intermediate = issue(authority().root, spec);
+  CertificateSpec leaf;
+  leaf.dns = {"mx.example.com"};
+  EXPECT_EQ(pkix(issue(intermediate, leaf).chain_pem, "mx.example.com").failure.error,
+            TlsError::not_yet_valid);
+}
+
 TEST(Pkix, RefusesSelfSignedAndUnknownAuthorities) {
   CertificateSpec spec;
   spec.dns = {"mx.example.com"};
