@@ -127,10 +127,13 @@ bool SqliteStatement::is_null(int column) const {
 
 Result<SqliteDb> SqliteDb::open(const std::filesystem::path& path, SqliteOptions options) {
   if (!options.read_only && options.vfs == nullptr) {
-    // SQLite would create the file by the umask; mail is nobody else's business.
-    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) return Error(SqliteError::io, "opening " + path.string() + ": " + std::strerror(errno));
-    ::close(fd);
+    // SQLite would create the file by the umask; mail is nobody else's business. One that exists is never
+    // opened here: close() would drop the locks that this process holds on it (fcntl(2)), and without them
+    // the next program that opens and closes the database removes the log to which we go on writing.
+    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 && errno != EEXIST)
+      return Error(SqliteError::io, "opening " + path.string() + ": " + std::strerror(errno));
+    if (fd >= 0) ::close(fd);
   }
   SqliteDb db;
   const int flags = (options.read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) |

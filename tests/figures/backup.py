@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """Backs a working relay up and restores it by the very commands that the README shows, and sees the mail delivered.
+The relay that was backed up takes more mail, is killed, and must have it all.
 
   tests/figures/backup.py [--build build/release]
 
@@ -57,17 +58,27 @@ class Server:
         writer.close()
 
 
+def submit(relay, body):
+    with smtplib.SMTP("127.0.0.1", relay.port) as client:
+        client.sendmail("me@sender.test", ["you@backup.test"], f"From: me@sender.test\r\nSubject: kept\r\n\r\n{body}")
+
+
 def try_it(first, second, folder, port):
     bodies = ["small\r\n", ("x" * 70 + "\r\n") * 20000]
     first.start()
     (first.data / "users").touch()  # as `holdfast init` leaves them
     (first.data / "dkim").mkdir(exist_ok=True)
-    with smtplib.SMTP("127.0.0.1", first.port) as client:
-        for body in bodies:
-            client.sendmail("me@sender.test", ["you@backup.test"], f"From: me@sender.test\r\nSubject: kept\r\n\r\n{body}")
+    for body in bodies:
+        submit(first, body)
     wait_until(lambda: [row["state"] for row in first.ask("queue", "list")] == ["deferred"] * 2, "both to wait")
     backup = re.sub(r"^D=.*$", f"D={first.data}", commands("D=/var/lib/holdfast"), flags=re.M)
     subprocess.run(["bash", "-euc", backup], cwd=folder, check=True)
+    submit(first, "after the backup\r\n")
+    first.kill()
+    first.start()
+    if (left := len(first.ask("queue", "list"))) != 3:
+        print(f"the relay that was backed up has {left} of its 3 messages after a SIGKILL")
+        return 1
     first.kill()
 
     me = pwd.getpwuid(os.getuid()).pw_name

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <cstdlib>
 #include <fstream>
 
 namespace holdfast {
@@ -51,6 +52,22 @@ TEST_F(SqliteTest, NamesTheFileThatIsNoDatabase) {
   ASSERT_FALSE(db);
   EXPECT_TRUE(db.error().is(SqliteError::damaged)) << db.error().text();
   EXPECT_NE(db.error().text().find("test.db"), std::string::npos);
+}
+
+// A process that closes any descriptor of a file loses all its locks on it (fcntl(2)). Without them another
+// process that closes the database takes itself for the last, and removes the log that is still written to.
+TEST_F(SqliteTest, IsNeverTakenForClosedByAnotherProcess) {
+  auto db = SqliteDb::open(path());
+  ASSERT_TRUE(db);
+  ASSERT_TRUE(db->exec("CREATE TABLE t(a); INSERT INTO t VALUES(1)"));
+  auto second = SqliteDb::open(path());
+  ASSERT_TRUE(second);
+  const std::string other = "sqlite3 '" + path().string() + "' '.backup " + path().string() + ".copy'";
+  ASSERT_EQ(std::system(other.c_str()), 0) << "the program sqlite3 of Debian's package";
+  EXPECT_TRUE(std::filesystem::exists(path().string() + "-wal"));
+  ASSERT_TRUE(db->exec("INSERT INTO t VALUES(2)"));
+  // What a process that starts after a crash of this one would see.
+  EXPECT_GT(std::filesystem::file_size(path().string() + "-wal"), 0U);
 }
 
 TEST_F(SqliteTest, KeepsOthersOut) {
