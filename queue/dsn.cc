@@ -6,8 +6,8 @@
 
 #include "queue/dsn_text.h"
 #include "queue/header_section.h"
+#include "smtp/base/utf8.h"
 #include "smtp/wire/ascii.h"
-#include "smtp/wire/utf8.h"
 
 namespace holdfast {
 namespace {

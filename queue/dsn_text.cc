@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "queue/header_section.h"
-#include "smtp/wire/utf8.h"
+#include "smtp/base/utf8.h"
 #include "smtp/wire/xtext.h"
 
 namespace holdfast {

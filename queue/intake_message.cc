@@ -4,9 +4,9 @@
 
 #include "queue/header_address.h"
 #include "queue/header_trace.h"
+#include "smtp/base/utf8.h"
 #include "smtp/server/authenticator.h"
 #include "smtp/wire/ascii.h"
-#include "smtp/wire/utf8.h"
 #include "smtp/wire/wire_error.h"
 
 namespace holdfast {

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <optional>
 
+#include "smtp/base/utf8.h"
 #include "smtp/wire/ascii.h"
-#include "smtp/wire/utf8.h"
 #include "sts/sts_error.h"
 
 namespace holdfast {

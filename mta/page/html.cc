@@ -4,7 +4,7 @@
 
 #include <array>
 
-#include "smtp/wire/utf8.h"
+#include "smtp/base/utf8.h"
 
 namespace holdfast {
 

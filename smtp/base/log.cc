@@ -4,33 +4,13 @@
 
 #include <cmath>
 
+#include "smtp/base/utf8.h"
+
 namespace holdfast {
 namespace {
 
 constexpr std::string_view kReplacement = "\\ufffd";
 constexpr std::size_t kUsualLength = 500;  // of an event's fields: one allocation
-
-// Length of the well-formed UTF-8 sequence at `at`, 0 when there is none (RFC 3629 section 4).
-std::size_t sequence_length(std::string_view text, std::size_t at) {
-  const auto octet = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const auto tail = [&](std::size_t i, unsigned low = 0x80, unsigned high = 0xbf) {
-    return i < text.size() && octet(i) >= low && octet(i) <= high;
-  };
-  const unsigned first = octet(at);
-  if (first < 0x80) return 1;
-  if (first >= 0xc2 && first <= 0xdf) return tail(at + 1) ? 2 : 0;
-  if (first >= 0xe0 && first <= 0xef) {
-    const unsigned low = first == 0xe0 ? 0xa0 : 0x80;
-    const unsigned high = first == 0xed ? 0x9f : 0xbf;  // no surrogates
-    return tail(at + 1, low, high) && tail(at + 2) ? 3 : 0;
-  }
-  if (first >= 0xf0 && first <= 0xf4) {
-    const unsigned low = first == 0xf0 ? 0x90 : 0x80;
-    const unsigned high = first == 0xf4 ? 0x8f : 0xbf;
-    return tail(at + 1, low, high) && tail(at + 2) && tail(at + 3) ? 4 : 0;
-  }
-  return 0;
-}
 
 // What a terminal or a viewer could take as a command or as the end of a line: C0, DEL, C1, U+2028, U+2029
 // and the marks that change the direction of writing.
@@ -61,7 +41,7 @@ void escape_into(std::string& out, std::string_view text) {
     while (i < text.size() && is_plain(text[i])) ++i;
     out += text.substr(start, i - start);
     if (i == text.size()) return;
-    const auto length = sequence_length(text, i);
+    const auto length = utf8_length(text.substr(i));
     if (length == 0) {
       out += kReplacement;
       ++i;

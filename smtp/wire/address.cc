@@ -5,9 +5,9 @@
 
 #include "config/network.h"
 #include "smtp/base/base_error.h"
+#include "smtp/base/utf8.h"
 #include "smtp/wire/ascii.h"
 #include "smtp/wire/reply.h"
-#include "smtp/wire/utf8.h"
 
 namespace holdfast {
 namespace {

@@ -5,8 +5,8 @@
 #include <array>
 
 #include "config/secret.h"
+#include "smtp/base/utf8.h"
 #include "smtp/wire/ascii.h"
-#include "smtp/wire/utf8.h"
 
 namespace holdfast {
 namespace {

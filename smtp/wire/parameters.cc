@@ -6,9 +6,9 @@
 #include <charconv>
 #include <vector>
 
+#include "smtp/base/utf8.h"
 #include "smtp/wire/address.h"
 #include "smtp/wire/ascii.h"
-#include "smtp/wire/utf8.h"
 #include "smtp/wire/xtext.h"
 
 namespace holdfast {

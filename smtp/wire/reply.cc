@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "smtp/wire/utf8.h"
+#include "smtp/base/utf8.h"
 #include "smtp/wire/wire_error.h"
 
 namespace holdfast {

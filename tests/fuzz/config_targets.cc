@@ -7,7 +7,7 @@
 #include "config/load.h"
 #include "config/toml_reader.h"
 #include "config/users_file.h"
-#include "smtp/wire/utf8.h"
+#include "smtp/base/utf8.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace holdfast::fuzz {

@@ -1,5 +1,5 @@
 // sts/http_exchange: whatever a policy host or a report target answers, whole or in pieces.
-#include "smtp/wire/utf8.h"
+#include "smtp/base/utf8.h"
 #include "sts/http_exchange.h"
 #include "tests/fakes/run.h"
 #include "tests/fakes/scripted_stream.h"

@@ -3,7 +3,7 @@
 
 #include "mta/log_format.h"
 #include "smtp/base/log.h"
-#include "smtp/wire/utf8.h"
+#include "smtp/base/utf8.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace holdfast::fuzz {

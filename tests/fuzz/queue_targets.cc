@@ -10,10 +10,10 @@
 #include "queue/header_section.h"
 #include "queue/store_record.h"
 #include "smtp/base/random.h"
+#include "smtp/base/utf8.h"
 #include "smtp/wire/ascii.h"
 #include "smtp/wire/content_check.h"
 #include "smtp/wire/parameters.h"
-#include "smtp/wire/utf8.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace holdfast::fuzz {

@@ -1,8 +1,8 @@
 // smtp/dns and sts: what a name server, a policy host and a domain's owner say.
 #include <algorithm>
 
+#include "smtp/base/utf8.h"
 #include "smtp/dns/dns_message.h"
-#include "smtp/wire/utf8.h"
 #include "sts/dane.h"
 #include "sts/https_client.h"
 #include "sts/policy.h"

@@ -1,8 +1,8 @@
 // tlsrpt: the record that names where reports go, and the reports that others send us.
 #include <boost/json.hpp>
 
+#include "smtp/base/utf8.h"
 #include "smtp/wire/address.h"
-#include "smtp/wire/utf8.h"
 #include "tests/fuzz/fuzz.h"
 #include "tlsrpt/gzip.h"
 #include "tlsrpt/received_report.h"

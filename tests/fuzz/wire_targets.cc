@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "smtp/base/domain_name.h"
+#include "smtp/base/utf8.h"
 #include "smtp/wire/ascii.h"
 #include "smtp/wire/base64.h"
 #include "smtp/wire/command.h"
@@ -10,7 +11,6 @@
 #include "smtp/wire/dot_stuffer.h"
 #include "smtp/wire/line_buffer.h"
 #include "smtp/wire/reply.h"
-#include "smtp/wire/utf8.h"
 #include "smtp/wire/xtext.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -3,13 +3,13 @@
 
 #include "queue/checksum.h"
 #include "queue/header_section.h"
+#include "smtp/base/utf8.h"
 #include "smtp/wire/command.h"
 #include "smtp/wire/content_check.h"
 #include "smtp/wire/data_decoder.h"
 #include "smtp/wire/dot_stuffer.h"
 #include "smtp/wire/line_buffer.h"
 #include "smtp/wire/reply.h"
-#include "smtp/wire/utf8.h"
 
 namespace holdfast {
 namespace {

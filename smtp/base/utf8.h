@@ -1,4 +1,4 @@
-// smtp/wire/utf8.h — the least of UTF-8 (RFC 3629) that the wire needs: is this a well-formed character?
+// smtp/base/utf8.h — the least of UTF-8 (RFC 3629) that wire and log need: is this a well-formed character?
 #pragma once
 
 #include <string_view>

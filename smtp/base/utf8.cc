@@ -1,4 +1,4 @@
-#include "smtp/wire/utf8.h"
+#include "smtp/base/utf8.h"
 
 #include <cstdint>
 #include <cstring>
