@@ -1,5 +1,8 @@
 // queue/sqlite_reader.h — the questions to queue.db, on a reading connection of its own. One thread at a
 // time.
+//
+// In four files: the statements and what is read at start (sqlite_reader.cc), what is due and claimed
+// (…_claim.cc), contents (…_content.cc), what operators ask for (…_list.cc).
 #pragma once
 
 #include <memory>
