@@ -10,6 +10,9 @@
 // claimed in slow sweeps and put back until it may work again, except those whose time is over: these end at
 // their own time.
 //
+// In five files: start, inbox and stop (scheduler.cc), where a claim goes (…_place.cc), permits (…_grant.cc),
+// work and leases from the store (…_refill.cc), operators (…_operator.cc).
+//
 // Procedure at start: construct, add_agent() per worker, start(). At the end: stop(), then Workers::stop(),
 // then destroy.
 #pragma once

@@ -1,5 +1,4 @@
-// The part of the Scheduler that talks with the store: due work in bounded batches, leases, and what
-// operators ask for.
+// The part of the Scheduler that talks with the store: due work in bounded batches, and leases.
 #include <algorithm>
 
 #include "queue/scheduler.h"
@@ -22,7 +21,6 @@ constexpr std::size_t kSweep = 512;
 constexpr Duration kSweepEvery = std::chrono::seconds(2);
 constexpr std::size_t kFirstDueLimit = 512;
 constexpr std::size_t kMostDueLimit = 16384;
-constexpr std::size_t kRowsPerPage = 500;
 
 }  // namespace
 
@@ -186,37 +184,6 @@ asio::awaitable<void> Scheduler::renew_leases() {
     settled.token = token;
     settled.recipients = gone;
     if (gone > 0) on_settled(settled);
-  }
-}
-
-// Recipients of the domain that wait for their time, in pages; those in hand are left alone by the store.
-asio::awaitable<void> Scheduler::make_due(std::string domain) {
-  QueueFilter filter;
-  filter.domain = std::move(domain);
-  filter.state = RecipientState::queued;
-  filter.limit = kRowsPerPage;
-  for (;;) {
-    auto rows = co_await parts_.store.list(filter);
-    if (!rows) {
-      parts_.log.warning("making mail due: " + rows.error().text());
-      co_return;
-    }
-    if (rows->empty()) co_return;
-    OperatorChange change;
-    change.what = OperatorChange::What::retry;
-    for (const QueueRow& row : *rows) {
-      filter.after = std::max(filter.after, row.recipient);
-      if (!row.in_hand) change.recipients.push_back(row.recipient);
-    }
-    const bool last = rows->size() < kRowsPerPage;
-    Batch batch;
-    batch.changes.push_back(std::move(change));
-    auto applied = co_await parts_.store.apply(std::move(batch));
-    if (!applied) {
-      parts_.log.warning("making mail due: " + applied.error().text());
-      co_return;
-    }
-    if (last) co_return;
   }
 }
 
