@@ -1,7 +1,8 @@
 // tests/queue/store_conformance.h — the rules of queue/store.h as tests that every engine passes.
 //
-// An engine's factory makes a StoreUnderTest; store_conformance_test.cc holds the tests and the list of
-// engines.
+// An engine's factory makes a StoreUnderTest; store_conformance_test.cc holds the list of engines and some of
+// the tests, the others are in store_claim_test.cc, store_end_test.cc, store_body_test.cc,
+// store_operator_test.cc and store_list_test.cc.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -39,6 +40,11 @@ T run_to_end(asio::awaitable<T> op) {
 inline void run_until(const std::function<bool()>& done) {
   test_context().restart();
   while (!done()) test_context().run_one();
+}
+
+inline Mailbox mailbox(const std::string& text) {
+  const auto at = text.rfind('@');
+  return make_mailbox(text.substr(0, at), text.substr(at + 1));
 }
 
 class StoreUnderTest {
@@ -83,6 +89,15 @@ class StoreTest {
  private:
   StoreUnderTest& under_test_;
   std::unique_ptr<Random> random_;
+};
+
+class StoreConformance : public testing::TestWithParam<StoreEngine> {
+ protected:
+  StoreConformance() : engine_(GetParam().make()), t_(*engine_) {}
+  Store& store() { return engine_->store(); }
+
+  std::unique_ptr<StoreUnderTest> engine_;
+  StoreTest t_;
 };
 
 }  // namespace holdfast
