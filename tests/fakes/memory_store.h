@@ -1,6 +1,6 @@
 // tests/fakes/memory_store.h — a Store in memory, for tests of what stands on it. Keeps every rule of
-// queue/store.h but durability (tests/queue/store_conformance_test.cc). Nothing suspends: each call is done
-// when it returns.
+// queue/store.h but durability (tests/queue/store_conformance.h). Nothing suspends: each call is done when it
+// returns. In two files: what writes (memory_store.cc), what reads and claims (memory_store_read.cc).
 #pragma once
 
 #include <atomic>
