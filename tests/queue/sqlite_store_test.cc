@@ -1,7 +1,5 @@
 // What the embedded store promises beyond the rules of every store: durability, faults of the disk, group
-// commit.
-#include "queue/sqlite_store.h"
-
+// commit. Body files, damage and the history are in the sqlite_store_*_test.cc beside it.
 #include <gmock/gmock.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -9,13 +7,8 @@
 
 #include <algorithm>
 #include <boost/asio/detached.hpp>
-#include <chrono>
-#include <fstream>
-#include <thread>
 
-#include "smtp/base/sqlite.h"
-#include "tests/queue/faulty_vfs.h"
-#include "tests/queue/sqlite_under_test.h"
+#include "tests/queue/sqlite_store_fixture.h"
 
 namespace holdfast {
 namespace {
@@ -23,48 +16,6 @@ namespace {
 using namespace std::chrono_literals;
 using testing::IsEmpty;
 using testing::SizeIs;
-
-namespace fs = std::filesystem;
-
-class SqliteStoreTest : public testing::Test {
- protected:
-  ~SqliteStoreTest() override {
-    FaultyVfs::fail_sync = false;
-    FaultyVfs::no_space = false;
-  }
-  void start(SqliteStoreOptions options = test_options({})) {
-    engine_ = std::make_unique<SqliteUnderTest>(std::move(options));
-    t_ = std::make_unique<StoreTest>(*engine_);
-  }
-  void start_faulty() {
-    auto options = test_options({});
-    options.vfs = FaultyVfs::name();
-    start(options);
-  }
-  std::vector<fs::path> body_files() const {
-    std::vector<fs::path> files;
-    for (const auto& entry : fs::recursive_directory_iterator(engine_->path() / "bodies"))
-      if (entry.is_regular_file()) files.push_back(entry.path());
-    return files;
-  }
-  // Work of the file threads that nobody waits for (removals) is done once an operation after it is.
-  bool eventually(const std::function<bool()>& condition) const {
-    const auto until = std::chrono::steady_clock::now() + 10s;
-    while (!condition()) {
-      if (std::chrono::steady_clock::now() > until) return false;
-      std::this_thread::yield();
-    }
-    return true;
-  }
-  void run_sql(const std::string& sql) {
-    auto db = SqliteDb::open(engine_->path() / "queue.db").value();
-    const auto done = db.exec(sql.c_str());
-    ASSERT_TRUE(done) << done.error().text();
-  }
-
-  std::unique_ptr<SqliteUnderTest> engine_;
-  std::unique_ptr<StoreTest> t_;
-};
 
 TEST_F(SqliteStoreTest, TakesWhatWaitsIntoOneTransaction) {
   start_faulty();
@@ -181,95 +132,6 @@ TEST_F(SqliteStoreTest, ANewerSchemaIsRefused) {
   EXPECT_THAT(opened.error().text(), testing::HasSubstr("schema 99"));
 }
 
-TEST_F(SqliteStoreTest, ALargeBodyIsAFileUntilItsMessageEnds) {
-  start();
-  const auto id = t_->accept(t_->message({"a@one.example"}, std::string(300'000, 'x'))).value().id;
-  EXPECT_THAT(body_files(), SizeIs(1));
-  EXPECT_EQ(t_->content(id)->size(), 300'023u);
-  ASSERT_TRUE(t_->complete(t_->claim({"one.example"}).at(0)));
-  EXPECT_TRUE(eventually([&] { return body_files().empty(); }));
-}
-
-TEST_F(SqliteStoreTest, AnUnusedStagedBodyLeavesNothingBehind) {
-  start();
-  {
-    auto body = engine_->store().stage_body();
-    ASSERT_TRUE(run_to_end(body->write(std::string(300'000, 'x'))));
-    EXPECT_THAT(body_files(), SizeIs(1));
-  }
-  EXPECT_TRUE(eventually([&] { return body_files().empty(); }));
-}
-
-TEST_F(SqliteStoreTest, OrphanedBodyFilesAreRemovedAtStart) {
-  start();
-  const auto id = t_->accept(t_->message({"a@one.example"}, std::string(300'000, 'x'))).value().id;
-  engine_->shut();
-  std::ofstream(engine_->path() / "bodies" / "00" / "0011223344556677") << "left by a crash";
-  EXPECT_THAT(body_files(), SizeIs(2));
-  engine_->reopen_closed();
-  EXPECT_THAT(body_files(), SizeIs(1));
-  EXPECT_TRUE(t_->content(id));
-}
-
-TEST_F(SqliteStoreTest, ADamagedBodyFileIsSetAsideAndTheRestStillComes) {
-  start();
-  const auto id = t_->accept(t_->message({"a@one.example"}, std::string(600'000, 'x'))).value().id;
-  const auto sound = t_->accept(t_->message({"b@one.example"})).value().id;
-  {
-    std::fstream file(body_files().at(0), std::ios::in | std::ios::out | std::ios::binary);
-    file.seekp(400'000);
-    file << "y";
-  }
-  const auto content = t_->content(id);
-  ASSERT_FALSE(content);
-  EXPECT_TRUE(content.error().is(StoreError::damaged)) << content.error().text();
-  EXPECT_TRUE(eventually([&] { return run_to_end(engine_->store().stats())->damaged == 1; }));
-  EXPECT_TRUE(engine_->log().holds(id.text()));
-  const auto claims = t_->claim({"one.example"});
-  ASSERT_THAT(claims, SizeIs(1));
-  EXPECT_EQ(claims[0].meta->id, sound);
-}
-
-TEST_F(SqliteStoreTest, AShortOrMissingBodyFileIsDamage) {
-  start();
-  const auto cut = t_->accept(t_->message({"a@one.example"}, std::string(600'000, 'x'))).value().id;
-  fs::resize_file(body_files().at(0), 599'999);
-  EXPECT_TRUE(t_->content(cut).error().is(StoreError::damaged));
-  fs::remove(body_files().at(0));
-  EXPECT_TRUE(t_->content(cut).error().is(StoreError::damaged));
-}
-
-TEST_F(SqliteStoreTest, DamagedRowsAreSetAsideAndTheRestStillComes) {
-  start();
-  const auto bad_meta = t_->accept(t_->message({"a@one.example"})).value().id;
-  const auto bad_address = t_->accept(t_->message({"b@one.example"})).value().id;
-  const auto bad_body = t_->accept(t_->message({"c@one.example"})).value().id;
-  const auto sound = t_->accept(t_->message({"d@one.example"})).value().id;
-  engine_->shut();
-  run_sql("UPDATE message SET meta=substr(meta, 1, 30) || 'X' || substr(meta, 32) WHERE first=1");
-  run_sql("UPDATE recipient SET address='nonsense' WHERE id=2");
-  run_sql("UPDATE content SET data=replace(data, 'Hello', 'HELLO') WHERE first=3");
-  engine_->reopen_closed();
-
-  auto claims = t_->claim({"one.example"});
-  ASSERT_THAT(claims, SizeIs(2));
-  EXPECT_EQ(claims[0].meta->id, bad_body);
-  EXPECT_EQ(claims[1].meta->id, sound);
-  EXPECT_TRUE(t_->content(bad_body).error().is(StoreError::damaged));
-  EXPECT_TRUE(t_->content(sound));
-  EXPECT_TRUE(eventually([&] { return run_to_end(engine_->store().stats())->damaged == 3; }));
-  QueueFilter damaged;
-  damaged.state = RecipientState::damaged;
-  const auto rows = t_->list(damaged);
-  ASSERT_THAT(rows, SizeIs(3));
-  EXPECT_EQ(rows[0].meta->id, bad_meta);
-  EXPECT_EQ(rows[1].meta->id, bad_address);
-  EXPECT_EQ(rows[1].to, "(damaged)");
-  EXPECT_THAT(t_->complete(claims[0])->stale, SizeIs(1)) << "what is set aside is in nobody's hand";
-  EXPECT_THAT(t_->complete(claims[1])->stale, IsEmpty());
-  EXPECT_THAT(t_->due(), IsEmpty());
-}
-
 TEST_F(SqliteStoreTest, LowSpaceIsSeen) {
   auto options = test_options({});
   options.min_free_space = {0, std::uint64_t{1} << 60};
@@ -277,64 +139,6 @@ TEST_F(SqliteStoreTest, LowSpaceIsSeen) {
   EXPECT_TRUE(engine_->store().low_on_space());
   EXPECT_TRUE(t_->accept(t_->message({"a@one.example"}))) << "what must go in (bounces) still does";
   EXPECT_GT(engine_->metrics().gauge("store_free_bytes"), 0);
-}
-
-TEST_F(SqliteStoreTest, HistoryGoesByAge) {
-  auto options = test_options({});
-  options.history = 24h;
-  start(options);
-  const auto old = t_->accept(t_->message({"a@one.example"})).value().id;
-  const auto live = t_->accept(t_->message({"b@two.example"})).value().id;
-  Batch note;
-  note.history.push_back({old, t_->now(), "delivered", "{}"});
-  ASSERT_TRUE(t_->apply(std::move(note)));
-  ASSERT_TRUE(t_->complete(t_->claim({"one.example"}).at(0)));
-  engine_->clock().advance(25h);
-  const auto young = t_->accept(t_->message({"c@one.example"})).value().id;
-  ASSERT_TRUE(t_->complete(t_->claim({"one.example"}).at(0)));
-  QueueFilter delivered;
-  delivered.state = RecipientState::delivered;
-  EXPECT_TRUE(eventually([&] { return t_->list(delivered).size() == 1; }));
-  EXPECT_EQ(t_->list(delivered).at(0).meta->id, young);
-  EXPECT_THAT(run_to_end(engine_->store().history(old)).value(), IsEmpty());
-  EXPECT_TRUE(t_->content(live));
-}
-
-TEST_F(SqliteStoreTest, HistoryGoesBySize) {
-  auto options = test_options({});
-  options.history_size = 50'000;
-  start(options);
-  for (int i = 0; i < 200; ++i) {
-    Accept accept = t_->message({"a@one.example"});
-    accept.claim = true;
-    const auto accepted = t_->accept(std::move(accept)).value();
-    Batch batch;
-    batch.history.push_back({accepted.id, t_->now(), "attempt", std::string(1000, 'h')});
-    const auto& claim = accepted.claims.at(0);
-    batch.complete.push_back(
-        {claim.recipients[0].id, claim.token, RecipientState::delivered, "250 ok", "mx"});
-    ASSERT_TRUE(t_->apply(std::move(batch)));
-  }
-  engine_->clock().advance(2min);
-  QueueFilter delivered;
-  delivered.state = RecipientState::delivered;
-  EXPECT_TRUE(eventually([&] { return t_->list(delivered).size() < 50; }));
-  EXPECT_GT(t_->list(delivered).size(), 20u);
-}
-
-TEST_F(SqliteStoreTest, AnIdempotencyKeyGoesInTheEnd) {
-  auto options = test_options({});
-  start(options);
-  Accept keyed = t_->message({"a@one.example"});
-  keyed.meta.idempotency_key = "k";
-  ASSERT_TRUE(t_->accept(std::move(keyed)));
-  ASSERT_TRUE(t_->complete(t_->claim({"one.example"}).at(0)));
-  engine_->clock().advance(24h * 10);
-  EXPECT_TRUE(eventually([&] {
-    Accept again = t_->message({"a@one.example"});
-    again.meta.idempotency_key = "k";
-    return !t_->accept(std::move(again))->duplicate;
-  }));
 }
 
 // The child applies and tells each id only once its apply() has returned; then it is killed in mid-air.
