@@ -43,7 +43,7 @@ std::vector<Key> listener_keys() {
   k.integer("max_connections", &ListenerSettings::max_connections, 1000, 1, 1'000'000,
             "at once; further ones wait to be accepted");
   k.integer("max_connections_per_ip", &ListenerSettings::max_connections_per_ip, 50, 1, 1'000'000,
-            "at once from one address");
+            "at once from one address, in IPv6 from one /64");
   k.duration("idle_timeout", &ListenerSettings::idle_timeout, "5m", 1s, 1h,
              "a silent client is cut after so long");
   k.converted(
@@ -85,7 +85,7 @@ std::vector<Key> auth_keys() {
   k.list("trusted_networks", &AuthSettings::trusted_networks, {}, "networks",
          "clients that a trusted listener serves", read_network, print_network);
   k.rate("max_failures", &AuthSettings::max_failures, "10/10m",
-         "failed logins per address before it is locked out");
+         "failed logins per address, in IPv6 per /64, before it is locked out");
   k.duration("cache", &AuthSettings::cache, "5m", 0ms, 1h,
              "a verified password is not hashed again for so long");
   k.integer(

@@ -107,7 +107,7 @@ asio::awaitable<void> SubmissionListener::accept_all() {
 
 void SubmissionListener::admit(std::unique_ptr<Stream> stream, Worker& worker) {
   const IpBytes ip = stream->remote().ip;
-  const unsigned from_there = ++per_ip_[ip];
+  const unsigned from_there = per_network_.enter(ip);
   ++active_;
   note_pressure();
   const bool too_many = settings_.max_connections_per_ip > 0 && from_there > settings_.max_connections_per_ip;
@@ -154,8 +154,7 @@ asio::awaitable<void> SubmissionListener::turn_away(std::unique_ptr<Stream> stre
 }
 
 void SubmissionListener::released(const IpBytes& ip) {
-  const auto found = per_ip_.find(ip);
-  if (found != per_ip_.end() && --found->second == 0) per_ip_.erase(found);
+  per_network_.leave(ip);
   --active_;
   note_pressure();
   freed_.notify();

@@ -1,13 +1,12 @@
 // smtp/server/submission_listener.h — one listening socket and the sessions that came through it.
 //
 // The socket lives on the shared executor; connections go to the workers in turn and stay there. At the
-// connection limit nothing is accepted: the next clients wait in the kernel's queue. One address that has too
-// many is told 421. Near the limit the sessions' waits get shorter.
+// connection limit nothing is accepted: the next clients wait in the kernel's queue. One address (in IPv6 one
+// /64) that has too many is told 421. Near the limit the sessions' waits get shorter.
 #pragma once
 
 #include <atomic>
 #include <list>
-#include <map>
 #include <memory>
 #include <vector>
 
@@ -16,6 +15,7 @@
 #include "smtp/base/task_group.h"
 #include "smtp/base/tcp_listener.h"
 #include "smtp/base/workers.h"
+#include "smtp/server/connections_per_network.h"
 #include "smtp/server/submission_session.h"
 
 namespace holdfast {
@@ -68,7 +68,7 @@ class SubmissionListener {
   // Of the shared executor.
   std::unique_ptr<TcpListener> socket_;
   TaskGroup accepting_;
-  std::map<IpBytes, unsigned> per_ip_;
+  ConnectionsPerNetwork per_network_;
   std::size_t next_worker_ = 0;
   Notifier freed_;
 };
