@@ -106,7 +106,7 @@ Result<void> WatchedCertificate::load() {
                                     ? "tls.certificate is not set, and tls.if_missing is \"fail\""
                                     : "tls.certificate does not exist: " + tls.certificate.string());
   }
-  seen_ = mark();
+  shown_ = mark();
   auto context = missing ? load_self_signed() : load_files();
   if (!context) return context.error();
   publish(std::move(*context));
@@ -115,44 +115,51 @@ Result<void> WatchedCertificate::load() {
 
 void WatchedCertificate::look() {
   const std::lock_guard loading(loading_);
+  look_at_files(false);
+}
+
+// What could not be loaded is tried again at each look, since chown and chmod, which mend it, change neither
+// time nor size of a file; it is told once.
+void WatchedCertificate::look_at_files(bool asked) {
   if (settings_->tls.certificate.empty()) return;
   const auto now = mark();
   // Files that vanish for a moment are being replaced.
-  if (!now || now == seen_) return;
-  seen_ = now;
+  if (!asked && (!now || now == shown_)) return;
   auto context = load_files();
   Fields fields;
   fields.add("certificate", settings_->tls.certificate.string());
   if (context) {
+    shown_ = now;
+    told_.reset();
     fields.add("not_after", static_cast<std::int64_t>(std::chrono::duration_cast<std::chrono::seconds>(
                                                           (*context)->not_after().time_since_epoch())
                                                           .count()));
     publish(std::move(*context));
     fields.add("result", "ok");
   } else {
+    Failure failure{now, context.error().text()};
+    if (!asked && told_ == failure) return;
     metrics_.counter("certificate_reload_failures_total").add();
-    fields.add("result", "kept_old").add("why", context.error().text());
+    fields.add("result", "kept_old").add("why", failure.why);
+    told_ = std::move(failure);
     log_.error("the new certificate cannot be used; the old one stays", fields);
   }
   log_.event("cert_reloaded", fields);
 }
 
 void WatchedCertificate::reload(SettingsPtr settings) {
-  {
-    const std::lock_guard loading(loading_);
-    const ServerTlsSettings& before = settings_->tls;
-    const ServerTlsSettings& after = settings->tls;
-    const bool same = before.certificate == after.certificate && before.private_key == after.private_key &&
-                      before.min_version == after.min_version;
-    settings_ = std::move(settings);
-    if (!same && settings_->tls.certificate.empty()) {
-      auto loaded = load();
-      if (!loaded) log_.error("the certificate stays as it was", Fields().add("why", loaded.error().text()));
-      return;
-    }
-    if (!same) seen_.reset();
+  const std::lock_guard loading(loading_);
+  const ServerTlsSettings& before = settings_->tls;
+  const ServerTlsSettings& after = settings->tls;
+  const bool same = before.certificate == after.certificate && before.private_key == after.private_key &&
+                    before.min_version == after.min_version;
+  settings_ = std::move(settings);
+  if (!same && settings_->tls.certificate.empty()) {
+    auto loaded = load();
+    if (!loaded) log_.error("the certificate stays as it was", Fields().add("why", loaded.error().text()));
+    return;
   }
-  look();
+  look_at_files(true);
 }
 
 asio::awaitable<void> WatchedCertificate::watch() {

@@ -1,8 +1,9 @@
 // smtp/server/watched_certificate.h — the certificate from its files, followed as they change.
 //
 // A pair that cannot be loaded (half written, key of another certificate, expired file system) leaves the old
-// one in use, with a log line and a metric. Where no certificate is configured, or its file does not exist
-// yet, a self-signed one is made once and kept in data_dir, loudly: clients that verify will refuse it.
+// one in use, with a log line and a metric, and is tried again at each look. Where no certificate is
+// configured, or its file does not exist yet, a self-signed one is made once and kept in data_dir, loudly:
+// clients that verify will refuse it.
 #pragma once
 
 #include <filesystem>
@@ -31,7 +32,8 @@ class WatchedCertificate final : public ServerTls {
   asio::awaitable<void> watch();
   // Looks now. Blocks for a file read.
   void look();
-  // A new configuration; a bad pair keeps the old one. Blocks likewise.
+  // A new configuration, or the same: the files are read whatever their times say, and a failure is told
+  // again. A bad pair keeps the old one. Blocks likewise.
   void reload(SettingsPtr settings);
 
  private:
@@ -41,12 +43,19 @@ class WatchedCertificate final : public ServerTls {
     bool operator==(const Mark&) const = default;
   };
 
+  struct Failure {
+    std::optional<Mark> files;
+    std::string why;
+    bool operator==(const Failure&) const = default;
+  };
+
   WatchedCertificate(SettingsPtr settings, Clock& clock, Log& log, Metrics& metrics)
       : clock_(clock), log_(log), metrics_(metrics), settings_(std::move(settings)) {}
   std::optional<Mark> mark() const;
   Result<std::shared_ptr<const TlsServerContext>> load_files() const;
   Result<std::shared_ptr<const TlsServerContext>> load_self_signed();
   Result<void> load();
+  void look_at_files(bool asked);
   void publish(std::shared_ptr<const TlsServerContext> context);
 
   Clock& clock_;
@@ -54,7 +63,8 @@ class WatchedCertificate final : public ServerTls {
   Metrics& metrics_;
   std::mutex loading_;  // held while files are read
   SettingsPtr settings_;
-  std::optional<Mark> seen_;
+  std::optional<Mark> shown_;    // of the files that are shown
+  std::optional<Failure> told_;  // since then
   mutable std::mutex mutex_;
   std::shared_ptr<const TlsServerContext> current_;
 };

@@ -37,6 +37,13 @@ class WatchedCertificateTest : public testing::Test {
     written_ += std::chrono::seconds(1);
     std::filesystem::last_write_time(directory_ / name, written_);
   }
+  // As chown and chmod do: what can be read changes, but neither size nor time of the file tell.
+  void put_unnoticed(const char* name, const std::string& text) {
+    ASSERT_EQ(std::filesystem::file_size(directory_ / name), text.size());
+    const auto time = std::filesystem::last_write_time(directory_ / name);
+    std::ofstream(directory_ / name) << text;
+    std::filesystem::last_write_time(directory_ / name, time);
+  }
   static SelfSigned pair() {
     return *make_self_signed("relay.example.com", std::chrono::sys_days(std::chrono::year(2026) / 1 / 1));
   }
@@ -92,6 +99,59 @@ TEST_F(WatchedCertificateTest, KeepsTheOldPairWhenTheNewIsBad) {
   EXPECT_NE(certificate->current(), before);
 }
 
+TEST_F(WatchedCertificateTest, TriesAgainWhatItCouldNotLoadAndTellsItOnce) {
+  write(pair());
+  auto certificate = *open();
+  const auto before = certificate->current();
+  const SelfSigned next = pair();
+  put("cert.pem", next.certificate_pem);
+  put("key.pem", std::string(next.private_key_pem.size(), 'x'));
+  for (int i = 0; i < 3; ++i) certificate->look();
+  EXPECT_EQ(certificate->current(), before);
+  EXPECT_EQ(log_.events("cert_reloaded").size(), 1U);
+  EXPECT_EQ(metrics_.count("certificate_reload_failures_total"), 1U);
+  put_unnoticed("key.pem", next.private_key_pem);
+  certificate->look();
+  EXPECT_NE(certificate->current(), before);
+  const auto events = log_.events("cert_reloaded");
+  ASSERT_EQ(events.size(), 2U);
+  EXPECT_NE(events[1].fields.find("\"result\":\"ok\""), std::string::npos);
+}
+
+TEST_F(WatchedCertificateTest, TellsAgainWhatFailsInAnotherWay) {
+  write(pair());
+  auto certificate = *open();
+  const SelfSigned next = pair();
+  put("cert.pem", next.certificate_pem);  // the key is still the old one's
+  certificate->look();
+  put_unnoticed("key.pem", std::string(std::filesystem::file_size(directory_ / "key.pem"), 'x'));
+  certificate->look();
+  certificate->look();
+  EXPECT_EQ(log_.events("cert_reloaded").size(), 2U);
+}
+
+TEST_F(WatchedCertificateTest, AReloadLooksAfreshWhateverTheFilesTimesSay) {
+  write(pair());
+  auto certificate = *open();
+  const auto before = certificate->current();
+  const auto same = std::make_shared<const Settings>(settings_);
+  put_unnoticed("key.pem", std::string(std::filesystem::file_size(directory_ / "key.pem"), 'x'));
+  certificate->look();
+  EXPECT_EQ(log_.events("cert_reloaded").size(), 0U);
+  certificate->reload(same);
+  certificate->reload(same);  // the operator asks, and is told each time
+  EXPECT_EQ(certificate->current(), before);
+  EXPECT_EQ(log_.events("cert_reloaded").size(), 2U);
+  std::filesystem::remove(directory_ / "key.pem");
+  certificate->look();  // as when it is being replaced
+  EXPECT_EQ(log_.events("cert_reloaded").size(), 2U);
+  certificate->reload(same);
+  EXPECT_EQ(log_.events("cert_reloaded").size(), 3U);
+  write(pair());
+  certificate->reload(same);
+  EXPECT_NE(certificate->current(), before);
+}
+
 TEST_F(WatchedCertificateTest, RefusesToStartWithABadOrMissingPair) {
   EXPECT_FALSE(open());
   put("cert.pem", "rubbish");
@@ -130,8 +190,6 @@ TEST_F(WatchedCertificateTest, FollowsANewConfiguration) {
   write(pair());
   auto certificate = *open();
   const auto before = certificate->current();
-  certificate->reload(std::make_shared<const Settings>(settings_));
-  EXPECT_EQ(certificate->current(), before);
   Settings changed = settings_;
   changed.tls.min_version = "1.3";
   certificate->reload(std::make_shared<const Settings>(changed));
