@@ -5,6 +5,9 @@
 // or give it to the queue as a signed mail; write down each step before the next. A day's sessions are erased
 // from the ledger a few days after its report was sent or given up.
 //
+// In four files: the rounds (reporter.cc), one report from state to state (…_process.cc), one target tried
+// (…_attempt.cc), what operators are told (…_status.cc).
+//
 // Mail waits, loudly, until its signing key is found in DNS. Nothing here can fail a delivery (invariant 40).
 #pragma once
 
