@@ -14,13 +14,10 @@ fitted to all samples behind the first quarter; descriptors must be back to what
 does not hold. Needs smtp_load and smtp_sink (build these targets).
 """
 import argparse
-import asyncio
 import collections
 import csv
 import json
-import multiprocessing
 import pathlib
-import random
 import re
 import subprocess
 import sys
@@ -31,179 +28,18 @@ import urllib.request
 
 from fairness import Sink
 from relay import Relay, add_options, free_port, wait_until
+from soak_judge import BASE, SHORTEST_JUDGED, Accounts, judge, slope
+from soak_peers import PEERS, Peers
 
 SLICE = 10  # seconds between two samples
 SHARE_OF_HEALTHY = 0.8
 HEALTHY_CONNECTIONS = 20
 MOST_FOR_A_PEER = 20  # messages a second; these servers are Python
 FOR_A_DOMAIN_OF_THE_WORLD = 0.5
-SHORTEST_JUDGED = 30 * 60  # seconds; what a shorter run says of memory is warming up
-PEERS = {"later": "127.0.1.1", "never": "127.0.1.2", "drop": "127.0.1.3", "hang": "127.0.1.4", "badtls": "127.0.1.5"}
-BOUNCES = "127.0.1.9"
 HEALTHY = "127.0.1.10"
 WORLD = ("stripped.test", "wrongcert.test", "straymx.test", "expired.test", "untrusted.test", "fetchfail.test", "refusing.test",
          "busy.test")
 REMOVED = "straymx.test"  # by the operator, at the end
-TWICE_IS_LEGAL = ("drop", "hang")  # the server took it, and its 250 was lost (RFC 5321 section 6.1)
-
-
-class Peers(multiprocessing.Process):
-    """The servers that fail, and the one that takes the bounces; a process of its own."""
-
-    def __init__(self, seed):
-        super().__init__(daemon=True)
-        self.dice = random.Random(seed)
-        self.healthy = multiprocessing.Event()
-        self.ours, self.theirs = multiprocessing.Pipe()
-
-    def run(self):
-        asyncio.run(self.serve())
-
-    async def serve(self):
-        self.ids = {kind: collections.Counter() for kind in (*PEERS, "bounces")}
-        self.open = set()
-        ports, servers = {}, []
-        for kind, address in {**PEERS, "bounces": BOUNCES}.items():
-            server = await asyncio.start_server(lambda r, w, kind=kind: self.session(kind, r, w), address, 0, limit=1 << 20)
-            servers.append(server)
-            ports[kind] = f"{address}:{server.sockets[0].getsockname()[1]}"
-        self.theirs.send(ports)
-        told = False
-        while not self.theirs.poll():
-            await asyncio.sleep(0.2)
-            if self.healthy.is_set() and not told:
-                told = True
-                for writer in list(self.open):
-                    writer.close()  # those that hang
-        self.theirs.send({kind: dict(counter) for kind, counter in self.ids.items()})
-
-    def fails(self, share):
-        return not self.healthy.is_set() and self.dice.random() < share
-
-    async def session(self, kind, reader, writer):
-        self.open.add(writer)
-        try:
-            await self.converse(kind, reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass
-        finally:
-            self.open.discard(writer)
-            writer.close()
-
-    async def converse(self, kind, reader, writer):
-        def say(text):
-            writer.write(text.encode() + b"\r\n")
-
-        async def trouble():
-            """Does the connection end here?"""
-            if kind == "drop" and self.fails(0.04):
-                return True
-            if kind == "hang" and self.fails(0.005):
-                while not self.healthy.is_set() and not reader.at_eof():
-                    await asyncio.sleep(1)
-                return True
-            return False
-
-        if await trouble():
-            return
-        say("220 mx.soak.test ESMTP")
-        accepted = 0
-        while line := await reader.readline():
-            if await trouble():
-                return
-            word = line[:4].upper()
-            if word == b"EHLO":
-                say("250-mx.soak.test\r\n250-PIPELINING" + ("\r\n250-STARTTLS" if kind == "badtls" else "") +
-                    "\r\n250 ENHANCEDSTATUSCODES")
-            elif word == b"STAR":
-                say("220 2.0.0 go ahead")
-                await writer.drain()
-                await reader.read(100)
-                if self.dice.random() < 0.5:
-                    writer.write(bytes(self.dice.randrange(256) for _ in range(200)))
-                return
-            elif word == b"MAIL":
-                accepted = 0
-                say("250 2.1.0 ok")
-            elif word == b"RCPT":
-                if kind == "later" and self.fails(0.6):
-                    say("451 4.3.0 come again")
-                elif kind == "never" and self.fails(0.5):
-                    say("550 5.1.1 no such user")
-                else:
-                    accepted += 1
-                    say("250 2.1.5 ok")
-            elif word == b"DATA":
-                if not accepted:
-                    say("554 5.5.1 no valid recipients")
-                    continue
-                say("354 go on")
-                await writer.drain()
-                content = b""
-                while (line := await reader.readline()) != b".\r\n":
-                    if not line:
-                        return
-                    content += line
-                found = re.search(rb"^X-Bench-Id: (\d+)", content, re.M)
-                if found:
-                    self.ids[kind][int(found[1])] += 1
-                if await trouble():
-                    return
-                say("250 2.0.0 taken")
-            elif word == b"QUIT":
-                say("221 2.0.0 bye")
-                return
-            else:
-                say("250 2.0.0 ok")
-            await writer.drain()
-
-
-class Accounts(threading.Thread):
-    """What the relay's log says became of each message. Whatever has ended is forgotten, but for the few that servers fail."""
-
-    def __init__(self, stream, copy):
-        super().__init__(daemon=True)
-        self.stream, self.copy = stream, copy
-        self.balance = collections.Counter()  # +1 when accepted, -1 for an end; 0 is forgotten
-        self.bench = {}  # queue id → bench id
-        self.totals = collections.Counter()
-        self.ended = collections.defaultdict(set)  # "delivered", … → bench ids, of all but the healthy ones
-        self.wrong = []
-
-    def run(self):
-        for line in self.stream:
-            if b'"event":' not in line or b'"event":"attempt"' in line or b'"event":"deferred"' in line:
-                if b'"level":"error"' in line or not line.startswith(b"{"):
-                    self.copy.write(line)
-                    self.copy.flush()
-                continue
-            event = json.loads(line)
-            kind = event["event"]
-            self.totals[kind] += 1
-            if kind == "accepted":
-                self.bench[event["msg"]] = int(event["message_id"].strip("<>").partition("@")[0])
-                self.settle(event["msg"], 1)
-            elif kind in ("delivered", "bounced", "expired"):
-                if event.get("from") == "":
-                    self.totals[f"bounce {kind}"] += 1
-                    continue
-                self.ended[kind].add(event["msg"])
-                self.settle(event["msg"], -1)
-
-    def settle(self, message, change):
-        self.balance[message] += change
-        if self.balance[message]:
-            return
-        del self.balance[message]
-        bench = self.bench.pop(message)
-        for ids in self.ended.values():
-            if message in ids:
-                ids.discard(message)
-                if bench >= BASE:
-                    ids.add(bench)
-
-
-BASE = 1_000_000_000  # bench ids from here on go where it fails; each kind has as many of its own
 
 
 class Load:
@@ -266,14 +102,6 @@ class SoakRelay(Relay):
         return len(list(pathlib.Path(f"/proc/{self.process.pid}/task").iterdir()))
 
 
-def slope(points):
-    """Of a straight line fitted to (x, y)."""
-    x0 = sum(x for x, _ in points) / len(points)
-    y0 = sum(y for _, y in points) / len(points)
-    over = sum((x - x0) ** 2 for x, _ in points)
-    return sum((x - x0) * (y - y0) for x, y in points) / over if over else 0.0
-
-
 def highest_rate(relay, load):
     """Messages a second from the first submission until the queue is empty again."""
     began = time.monotonic()
@@ -315,40 +143,6 @@ def soak(options, relay, loads, rate, out):
         if healthy.failed:
             print(f"{healthy.failed} messages were refused", file=sys.stderr)
     return samples
-
-
-def judge(relay, loads, sink, copies, removed, start, memory, options, seconds):
-    """What does not hold."""
-    wrong, accounts = [], relay.accounts
-    taken = {kind: load.taken for kind, load in loads.items()}
-    expect = lambda good, text: None if good else wrong.append(text)
-    taken["healthy"] += loads["healthy"].unheard
-    total = sum(taken.values())
-    expect(sum(load.failed for load in loads.values()) == 0, "messages were refused")
-    expect(accounts.totals["accepted"] == total, f"{total} were acknowledged, {accounts.totals['accepted']} stand in the log")
-    left = {message: count for message, count in accounts.balance.items()}
-    expect(set(left) <= removed, f"{len(set(left) - removed)} ended not at all, or twice: {sorted(set(left) - removed)[:5]}")
-    expect(sink["distinct"] == taken["healthy"] and sink["duplicates"] == 0,
-           f"healthy servers got {sink['distinct']} of {taken['healthy']}, {sink['duplicates']} twice")
-    returned = accounts.ended["bounced"] | accounts.ended["expired"]
-    expect(set(copies["bounces"]) == returned and max(copies["bounces"].values(), default=1) == 1,
-           f"{len(returned)} were returned, and {len(copies['bounces'])} bounces came, "
-           f"{sum(n > 1 for n in copies['bounces'].values())} twice")
-    for number, kind in enumerate(loads):
-        if kind not in PEERS:
-            continue
-        mine = range(BASE * number, BASE * (number + 1))
-        delivered = {bench for bench in accounts.ended["delivered"] if bench in mine}
-        got = set(copies[kind])
-        expect(delivered <= got, f"{kind}: {len(delivered - got)} recorded as delivered never came")
-        if kind not in TWICE_IS_LEGAL:
-            expect(got <= delivered and max(copies[kind].values(), default=1) == 1,
-                   f"{kind}: {len(got - delivered)} came that are not recorded, {sum(n > 1 for n in copies[kind].values())} twice")
-    now = relay.descriptors()
-    expect(now <= start, f"{start} descriptors at the beginning, {now} at the end")
-    if seconds >= SHORTEST_JUDGED:
-        expect(memory <= options.slope, f"memory grows by {memory:.1f} MiB an hour; at most {options.slope} are allowed")
-    return wrong
 
 
 def main():
