@@ -71,8 +71,9 @@ std::string hint_for(const MxPlan& plan, const OpenResult* opened) {
           "it out of the MX records",
           host);
     case PlanFinding::tlsa_unknown:
-      return fmt::format("let the name servers of {} answer for TLSA, with an absence too (many fail on it)",
-                         host);
+      return fmt::format(
+          "let the name servers of {} answer for TLSA and CNAME, with an absence too (many fail on it)",
+          host);
     case PlanFinding::address_unknown:
       return fmt::format("give {} an address, or take it out of the MX records", host);
     case PlanFinding::tlsa_all_unusable:

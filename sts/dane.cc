@@ -84,7 +84,7 @@ std::vector<DomainName> tlsa_base_domains(const DomainName& host, const HostAddr
     if (auto canonical = DomainName::parse(addresses.canonical)) bases.push_back(std::move(*canonical));
   }
   // A secure alias into an unsigned zone leaves the original name as a base.
-  if (addresses.secure || (aliased && addresses.canonical_secure)) bases.push_back(host);
+  if (addresses.secure || addresses.alias_secure) bases.push_back(host);
   return bases;
 }
 

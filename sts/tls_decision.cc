@@ -22,9 +22,15 @@ struct Terms {
   std::string sts_detail;
 };
 
-std::string joined(const std::vector<std::string>& words) {
+// Enough for people. The text goes into each MX's plan, the log, bounces and reports.
+constexpr std::size_t kMostPatternsTold = 10;
+
+std::string joined(const SharedLines& words) {
   std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  for (std::size_t i = 0; i < std::min(words.size(), kMostPatternsTold); ++i)
+    text += (text.empty() ? "" : ", ") + words[i];
+  if (words.size() > kMostPatternsTold)
+    text += " and " + std::to_string(words.size() - kMostPatternsTold) + " more";
   return text;
 }
 
@@ -95,7 +101,9 @@ std::vector<DomainName> reference_names(const Terms& terms, const MxPlan& plan, 
 // is reached securely.
 void apply_dane(const Terms& terms, const MxFacts& facts, MxPlan& plan) {
   if (terms.request.dane_mode == PolicyMode::off) return;
-  const bool unknown = is_unknown(facts.tlsa_status) || facts.tlsa_status == DnsStatus::cname_limit;
+  const DnsStatus alias = facts.addresses.alias_status;
+  const bool unknown =
+      is_unknown(facts.tlsa_status) || facts.tlsa_status == DnsStatus::cname_limit || alias != DnsStatus::ok;
   const bool present = facts.tlsa_status == DnsStatus::ok && facts.tlsa_secure && !facts.tlsa.empty();
   if (!unknown && !present) return;
 
@@ -106,13 +114,19 @@ void apply_dane(const Terms& terms, const MxFacts& facts, MxPlan& plan) {
                         .mx = {},
                         .mode = StsMode::none,
                         .enforced = terms.dane_enforced};
-  for (const TlsaRecord& record : facts.tlsa) applied.text.push_back(tlsa_text(record));
-  std::sort(applied.text.begin(), applied.text.end());
+  std::vector<std::string> texts;
+  for (const TlsaRecord& record : facts.tlsa) texts.push_back(tlsa_text(record));
+  std::sort(texts.begin(), texts.end());
+  applied.text = std::move(texts);
   plan.policies.push_back(std::move(applied));
 
   if (unknown) {
-    // Section 2.1.2: a failed lookup may hide a TLSA set, so the host is passed over for now.
-    std::string detail = "the TLSA lookup for " + base.text() + " failed: " + describe(facts.tlsa_status);
+    // Section 2.1.2: a failed lookup may hide a TLSA set, so the host is passed over for now. It has not even
+    // come to that where it is unknown whether the host's alias is a secure one.
+    std::string detail =
+        alias == DnsStatus::ok
+            ? "the TLSA lookup for " + base.text() + " failed: " + describe(facts.tlsa_status)
+            : "whether the alias " + base.text() + " is DNSSEC-secure is unknown: " + describe(alias);
     if (terms.dane_enforced) return refuse(plan, PlanFinding::tlsa_unknown, std::move(detail));
     return note(plan, PlanFinding::tlsa_unknown, std::move(detail));
   }

@@ -91,7 +91,9 @@ class Planner final : public TlsPlanner {
 
   void count(const MxFacts& facts) {
     const char* result = "none";
-    if (facts.tlsa_base.empty()) {
+    if (facts.addresses.alias_status != DnsStatus::ok) {
+      result = "unknown";
+    } else if (facts.tlsa_base.empty()) {
       result = "insecure";  // the way to the host; nothing was looked up
     } else if (facts.tlsa_status == DnsStatus::ok) {
       result = !facts.tlsa_secure ? "insecure" : usable_records(facts.tlsa).empty() ? "unusable" : "secure";

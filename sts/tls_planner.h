@@ -40,9 +40,9 @@ namespace holdfast {
 // session counts as failed under it, whatever the handshake did.
 struct AppliedPolicy {
   enum class Type { none, sts, tlsa } type = Type::none;
-  DomainName policy_domain;       // sts: the next hop's domain; tlsa: the TLSA base domain
-  std::vector<std::string> text;  // sts: policy lines; tlsa: "3 1 1 AB12…"
-  std::vector<std::string> mx;    // sts: patterns
+  DomainName policy_domain;  // sts: the next hop's domain; tlsa: the TLSA base domain
+  SharedLines text;          // sts: policy lines; tlsa: "3 1 1 AB12…"
+  SharedLines mx;            // sts: patterns
   StsMode mode = StsMode::none;   // sts only
   bool enforced = false;          // false: watched (testing, observe)
   bool operator==(const AppliedPolicy&) const = default;
@@ -52,7 +52,7 @@ struct AppliedPolicy {
 enum class PlanFinding {
   none = 0,
   mx_not_in_policy,  // enforce: not connected to; testing and observe: used all the same
-  tlsa_unknown,      // secure host, TLSA lookup failed: not used now
+  tlsa_unknown,      // secure host (or it may be one), TLSA lookup failed: not used now
   tlsa_all_unusable,
   sts_fetch_failed,   // record there, policy not to be had, nothing cached
   sts_unknown,        // record lookup failed, nothing cached

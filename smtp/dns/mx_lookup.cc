@@ -115,6 +115,17 @@ DnsStatus combined(const std::vector<DnsAnswer>& answers) {
   return answers.empty() ? DnsStatus::server_failure : answers.front().status;
 }
 
+asio::awaitable<void> ask_about_alias(Resolver& resolver, const DomainName& host, HostAddresses& result) {
+  const auto alias = co_await resolver.query(host.text(), RecordType::cname);
+  const bool denied = alias.status == DnsStatus::no_data || alias.status == DnsStatus::nx_domain;
+  if (alias.status == DnsStatus::ok || denied) {
+    // A signed zone that knows of no alias any more still answers for the host's own name.
+    result.alias_secure = alias.secure;
+  } else {
+    result.alias_status = alias.status;
+  }
+}
+
 }  // namespace
 
 MxSet order_mx(const DomainName& domain, const DnsAnswer& mx, const std::vector<DomainName>& own_names,
@@ -178,29 +189,21 @@ asio::awaitable<HostAddresses> lookup_addresses(Resolver& resolver, DomainName h
   if (family != IpFamily::v6) answers.push_back(co_await resolver.query(host.text(), RecordType::a));
 
   std::vector<IpBytes> v6, v4;
-  bool first = true;
+  bool first = true, aliased = false;
   for (const auto& answer : answers) {
     if (answer.status != DnsStatus::ok) continue;
     for (const auto& ip : addresses_of(answer)) (is_v4(ip) ? v4 : v6).push_back(ip);
     result.secure = answer.secure && (first || result.secure);
+    aliased = aliased || answer.name != host.text();
+    result.alias_secure = result.alias_secure || answer.alias_secure;
     // Two answers that disagree on the name at the end leave no canonical name to rely on.
-    if (first) {
-      result.canonical = answer.name;
-      result.canonical_secure = answer.alias_secure;
-    } else if (answer.name == result.canonical) {
-      result.canonical_secure = result.canonical_secure && answer.alias_secure;
-    } else {
-      result.canonical = host.text();
-      result.canonical_secure = false;
-    }
+    result.canonical = first || answer.name == result.canonical ? answer.name : host.text();
     first = false;
   }
   // A validating server sets AD only when the whole chain is secure. Whether the alias itself is, into an
-  // unsigned zone, takes a question of its own (RFC 7672 section 2.2.2).
-  if (!first && result.canonical != host.text() && !result.secure && !result.canonical_secure) {
-    const auto alias = co_await resolver.query(host.text(), RecordType::cname);
-    result.canonical_secure = alias.status == DnsStatus::ok && alias.secure;
-  }
+  // unsigned zone, takes a question of its own (RFC 7672 section 2.2.2). It is asked wherever the answers
+  // lead: whoever answers for the unsigned end must not be able to prevent it.
+  if (aliased && !result.secure && !result.alias_secure) co_await ask_about_alias(resolver, host, result);
   result.addresses = merge(v6, v4);
   result.status = result.addresses.empty() ? combined(answers) : DnsStatus::ok;
   if (result.addresses.empty()) result.secure = false;

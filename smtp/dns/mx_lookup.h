@@ -48,10 +48,11 @@ asio::awaitable<MxSet> lookup_mx(Resolver& resolver, DomainName domain, std::vec
 struct HostAddresses {
   DnsStatus status = DnsStatus::server_failure;  // ok when at least one address was found
   bool secure = false;                           // every address answer that was used is DNSSEC-secure
-  std::string canonical;                         // the name at the end of the aliases
-  // canonical differs from the host, and the alias that the host's name is came with the AD bit, wherever it
-  // leads.
-  bool canonical_secure = false;
+  std::string canonical;  // the name at the end of the aliases; the host's own when the answers disagree
+  // The host's name is an alias, and the zone that says so is DNSSEC-secure, wherever the alias leads.
+  bool alias_secure = false;
+  // Not ok: the host's name is an alias, and whether a secure one could not be found out.
+  DnsStatus alias_status = DnsStatus::ok;
   std::vector<IpBytes> addresses;  // IPv6 first when `automatic`, at most kMaxAddressesPerHost
 };
 

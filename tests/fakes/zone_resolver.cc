@@ -54,8 +54,8 @@ DnsAnswer ZoneResolver::answer(const std::string& name, RecordType type) const {
       answer.records = found->second;
       return answer;
     }
-    const auto alias = records_.find({answer.name, RecordType::cname});
-    if (alias == records_.end() || type == RecordType::cname) {
+    const std::string* alias = alias_of(answer.name, type);
+    if (alias == nullptr || type == RecordType::cname) {
       answer.status = exists(answer.name) ? DnsStatus::no_data : DnsStatus::nx_domain;
       return answer;
     }
@@ -65,7 +65,7 @@ DnsAnswer ZoneResolver::answer(const std::string& name, RecordType type) const {
       return answer;
     }
     answer.secure = answer.secure && is_secure(answer.name, RecordType::cname);
-    answer.name = std::get<std::string>(alias->second.front());
+    answer.name = *alias;
   }
 }
 
@@ -78,6 +78,12 @@ bool ZoneResolver::is_secure(const std::string& name, RecordType type) const {
 bool ZoneResolver::exists(const std::string& name) const {
   return std::any_of(records_.begin(), records_.end(),
                      [&](const auto& entry) { return is_below(entry.first.first, name); });
+}
+
+const std::string* ZoneResolver::alias_of(const std::string& name, RecordType type) const {
+  if (const auto own = typed_aliases_.find({name, type}); own != typed_aliases_.end()) return &own->second;
+  const auto all = records_.find({name, RecordType::cname});
+  return all == records_.end() ? nullptr : &std::get<std::string>(all->second.front());
 }
 
 std::optional<DnsStatus> ZoneResolver::failure(const std::string& name, RecordType type) const {
@@ -109,6 +115,11 @@ void ZoneResolver::ptr(const std::string& name, const std::string& target) {
 
 void ZoneResolver::cname(const std::string& name, const std::string& target) {
   add(name, RecordType::cname, canonical(target));
+}
+
+void ZoneResolver::cname(const std::string& name, const std::string& target, RecordType asked) {
+  std::lock_guard lock(mutex_);
+  typed_aliases_[{canonical(name), asked}] = canonical(target);
 }
 
 void ZoneResolver::add(const std::string& name, RecordType type, RecordData data) {

@@ -35,6 +35,8 @@ class ZoneResolver final : public Resolver {
   void tlsa(const std::string& name, TlsaRecord record);
   void ptr(const std::string& name, const std::string& target);
   void cname(const std::string& name, const std::string& target);
+  // An alias that only questions of this type are told of, as a forger may answer them.
+  void cname(const std::string& name, const std::string& target, RecordType asked);
   void add(const std::string& name, RecordType type, RecordData data);
   void remove(const std::string& name, RecordType type);
 
@@ -54,10 +56,12 @@ class ZoneResolver final : public Resolver {
   using Key = std::pair<std::string, RecordType>;
   bool is_secure(const std::string& name, RecordType type) const;
   bool exists(const std::string& name) const;
+  const std::string* alias_of(const std::string& name, RecordType type) const;
   std::optional<DnsStatus> failure(const std::string& name, RecordType type) const;
 
   mutable std::mutex mutex_;
   std::map<Key, std::vector<RecordData>> records_;
+  std::map<Key, std::string> typed_aliases_;
   std::set<std::string> signed_;
   std::map<Key, bool> secure_;
   std::map<Key, DnsStatus> failures_;

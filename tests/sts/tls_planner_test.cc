@@ -140,6 +140,11 @@ class AliasedPlannerTest : public PlannerTest {
     dns_.sign("example.com");
     dns_.sign("provider.net");
   }
+  void lead_into_an_unsigned_zone() {
+    dns_.remove("mx.example.com", RecordType::cname);
+    dns_.cname("mx.example.com", "host.unsigned.net");
+    dns_.address("host.unsigned.net", "192.0.2.66");
+  }
 };
 
 TEST_F(AliasedPlannerTest, TlsaOfTheExpandedNameComesFirst) {
@@ -173,6 +178,47 @@ TEST_F(AliasedPlannerTest, SecureAliasIntoAnUnsignedZoneLeavesTheOriginalName) {
   const TlsPlan made = plan();
   ASSERT_TRUE(made.mx[0].requirement.dane);
   EXPECT_EQ(made.mx[0].requirement.dane->records, std::vector<TlsaRecord>{kOther});
+}
+
+// What the unsigned end of a secure alias answers must not switch DANE off.
+TEST_F(AliasedPlannerTest, FamiliesThatDisagreeOnTheEndOfASecureAliasLeaveTheOriginalName) {
+  lead_into_an_unsigned_zone();
+  dns_.remove("host.unsigned.net", RecordType::a);
+  dns_.cname("host.unsigned.net", "four.unsigned.net", RecordType::a);
+  dns_.cname("host.unsigned.net", "six.unsigned.net", RecordType::aaaa);
+  dns_.address("four.unsigned.net", "192.0.2.66");
+  dns_.address("six.unsigned.net", "2001:db8::66");
+  dns_.tlsa("_25._tcp.mx.example.com", kTlsa);
+  const TlsPlan made = plan();
+  ASSERT_TRUE(made.mx[0].requirement.dane);
+  EXPECT_EQ(made.mx[0].requirement.dane->base_domain, name("mx.example.com"));
+  EXPECT_FALSE(made.mx[0].requirement.cleartext_allowed);
+}
+
+// Invariant 19, one question earlier.
+TEST_F(AliasedPlannerTest, UnknownSecurityOfAnAliasPutsTheHostAside) {
+  lead_into_an_unsigned_zone();
+  dns_.tlsa("_25._tcp.mx.example.com", kTlsa);
+  for (const DnsStatus status : {DnsStatus::server_failure, DnsStatus::timed_out}) {
+    dns_.fail("mx.example.com", RecordType::cname, status);
+    const TlsPlan made = plan();
+    EXPECT_FALSE(made.mx[0].usable);
+    EXPECT_EQ(made.mx[0].finding, PlanFinding::tlsa_unknown);
+    EXPECT_FALSE(made.mx[0].requirement.cleartext_allowed);
+    EXPECT_TRUE(made.policy_forbids);
+  }
+  EXPECT_EQ(lookups("unknown"), 2u);
+}
+
+// The addresses were of an alias, the signed zone says now that there is none: what it says counts.
+TEST_F(AliasedPlannerTest, AnAliasThatItsSignedZoneDeniesLeavesTheOriginalName) {
+  lead_into_an_unsigned_zone();
+  dns_.tlsa("_25._tcp.mx.example.com", kTlsa);
+  dns_.on_query([this](std::string asked, RecordType type) -> asio::awaitable<void> {
+    if (asked == "mx.example.com" && type == RecordType::cname) dns_.remove(asked, type);
+    co_return;
+  });
+  EXPECT_TRUE(plan().mx[0].requirement.dane);
 }
 
 TEST_F(PlannerTest, HostWithoutAnAddressIsPutAside) {

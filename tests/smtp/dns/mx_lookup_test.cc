@@ -162,7 +162,7 @@ TEST_F(MxLookup, IsSecureOnlyThroughout) {
   auto found = addresses("alias.signed.example");
   EXPECT_TRUE(found.secure);
   EXPECT_EQ(found.canonical, "real.signed.example");
-  EXPECT_TRUE(found.canonical_secure);
+  EXPECT_TRUE(found.alias_secure);
   found = addresses("out.signed.example");
   EXPECT_FALSE(found.secure);
   EXPECT_EQ(found.canonical, "plain.example");
@@ -174,10 +174,42 @@ TEST_F(MxLookup, AsksWhetherAnAliasIntoAnUnsignedZoneIsItselfSecure) {
   dns_.address("plain.example", "192.0.2.2");
   dns_.cname("out.signed.example", "plain.example");
   dns_.cname("alias.example", "plain.example");
-  EXPECT_TRUE(addresses("out.signed.example").canonical_secure);
-  EXPECT_FALSE(addresses("alias.example").canonical_secure);
-  EXPECT_FALSE(addresses("plain.example").canonical_secure);
+  EXPECT_TRUE(addresses("out.signed.example").alias_secure);
+  EXPECT_FALSE(addresses("alias.example").alias_secure);
+  EXPECT_FALSE(addresses("plain.example").alias_secure);
   EXPECT_EQ(dns_.count("plain.example", RecordType::cname), 0U);
+}
+
+// Whoever answers for the unsigned end of an alias may let the two families lead to different names.
+TEST_F(MxLookup, AsksAboutTheAliasThoughTheFamiliesDisagreeOnWhereItLeads) {
+  dns_.sign("signed.example");
+  dns_.cname("out.signed.example", "plain.example");
+  dns_.cname("plain.example", "four.example", RecordType::a);
+  dns_.cname("plain.example", "six.example", RecordType::aaaa);
+  dns_.address("four.example", "192.0.2.2");
+  dns_.address("six.example", "2001:db8::2");
+  const auto found = addresses("out.signed.example");
+  EXPECT_EQ(found.addresses.size(), 2U);
+  EXPECT_EQ(found.canonical, "out.signed.example");
+  EXPECT_FALSE(found.secure);
+  EXPECT_TRUE(found.alias_secure);
+  EXPECT_EQ(dns_.count("out.signed.example", RecordType::cname), 1U);
+}
+
+TEST_F(MxLookup, TellsAnAliasThatIsNotSecureFromOneThatIsUnknown) {
+  dns_.sign("signed.example");
+  dns_.address("plain.example", "192.0.2.2");
+  dns_.cname("out.signed.example", "plain.example");
+  for (const auto status : {DnsStatus::server_failure, DnsStatus::timed_out, DnsStatus::cname_limit}) {
+    dns_.fail("out.signed.example", RecordType::cname, status);
+    const auto found = addresses("out.signed.example");
+    EXPECT_EQ(found.status, DnsStatus::ok);
+    EXPECT_EQ(found.alias_status, status);
+    EXPECT_FALSE(found.alias_secure);
+  }
+  dns_.cname("alias.example", "plain.example");
+  EXPECT_EQ(addresses("alias.example").alias_status, DnsStatus::ok);
+  EXPECT_EQ(addresses("plain.example").alias_status, DnsStatus::ok);
 }
 
 }  // namespace
