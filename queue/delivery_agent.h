@@ -59,10 +59,13 @@ class GrantSink {
     ClaimToken token;
     std::size_t recipients = 0;
     std::optional<WallTime> next{};  // when the first of them that wait is to be tried again
+    bool unrecorded = false;  // instead: the store refuses the result; still claimed, but no work any more
   };
   virtual void settled(std::vector<Settled> settled) = 0;
   // A notification was put in the queue unclaimed.
   virtual void accepted_unclaimed() = 0;
+  // Store::failed(): nothing that is under way can be recorded any more.
+  virtual void store_failed() = 0;
 };
 
 class DeliveryAgent {

@@ -100,7 +100,7 @@ PlanRequest DeliveryJob::request_for(const Hop& hop, MxSet mx) const {
   const WallTime now = context_.timeline.now();
   Duration youngest = Duration::max();
   for (const InHand& m : messages_)
-    if (!done(m)) youngest = std::min(youngest, Duration(now - m.meta->accepted));
+    if (!done(m)) youngest = std::min(youngest, Duration(now - m.meta->due_since()));
   request.message_age = youngest;
   return request;
 }
@@ -162,7 +162,7 @@ void DeliveryJob::defer_young(const TlsPlan& plan) {
   v.stage = "plan";
   note(v);
   for (InHand& m : messages_) {
-    if (now - m.meta->accepted >= kUnknownPolicyWait) continue;
+    if (now - m.meta->due_since() >= kUnknownPolicyWait) continue;
     for (Item& item : m.items)
       if (!item.done) settle(m, item, v);
   }

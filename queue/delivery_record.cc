@@ -17,7 +17,7 @@ bool notice_due(const MessageMeta& meta, const Ending& ending, WallTime now, con
   if (ending.fate != Fate::deferred && (ending.fate != Fate::given_back || ending.verdict.text.empty()))
     return false;
   return !ending.recipient.delay_notice_sent &&
-         delay_notice_due(meta.accepted, now, settings.delivery.delay_notice_after) && now < meta.expires;
+         delay_notice_due(meta.due_since(), now, settings.delivery.delay_notice_after) && now < meta.expires;
 }
 
 // RFC 3461 section 5.2.2: success was asked for, and the next hop will not tell.
@@ -126,7 +126,7 @@ bool needs_header(const MessageMeta& meta, const std::vector<Ending>& endings, W
 }
 
 Verdict expired_verdict(const MessageMeta& meta, Verdict last) {
-  const auto waited = std::chrono::duration_cast<std::chrono::hours>(meta.expires - meta.accepted).count();
+  const auto waited = std::chrono::duration_cast<std::chrono::hours>(meta.expires - meta.due_since()).count();
   const std::string span =
       waited >= 48 ? std::to_string(waited / 24) + " days" : std::to_string(waited) + " hours";
   last.explanation = "The message could not be delivered within " + span +

@@ -5,6 +5,7 @@
 
 #include "queue/delivery_job.h"
 #include "queue/delivery_sign.h"
+#include "queue/retry_schedule.h"
 
 namespace holdfast {
 
@@ -92,6 +93,14 @@ asio::awaitable<void> DeliveryJob::record(InHand& message) {
   writer_.add(std::move(made));
 }
 
+// Expired, or waiting for so long that the sender is to be told.
+bool DeliveryJob::owed(const InHand& message, WallTime now) const {
+  if (message.meta->expires <= now) return true;
+  return delay_notice_due(message.meta->due_since(), now, settings().delivery.delay_notice_after) &&
+         std::any_of(message.items.begin(), message.items.end(),
+                     [](const Item& item) { return !item.done && !item.recipient.delay_notice_sent; });
+}
+
 // What nobody took or refused for good.
 asio::awaitable<void> DeliveryJob::settle_rest() {
   const bool busy = !busy_mx_.empty();
@@ -103,7 +112,8 @@ asio::awaitable<void> DeliveryJob::settle_rest() {
         message.touched || std::any_of(message.items.begin(), message.items.end(),
                                        [](const Item& item) { return item.fallback.has_value(); });
     if (!message.touched && over_) continue;
-    if (!asked && busy && !done(message) && notes_.empty()) continue;
+    // Unless its time is over, or its sender is owed a word.
+    if (!asked && busy && !done(message) && notes_.empty() && !owed(message, now)) continue;
     for (Item& item : message.items) {
       if (item.done) continue;
       const bool all_asked = notes_.empty() && !busy;

@@ -14,7 +14,13 @@ constexpr Duration kFirstPause = std::chrono::milliseconds(500);
 constexpr Duration kLongestPause = std::chrono::seconds(15);
 constexpr const char* kStale = "a result came after its claim was lost (operator or lease)";
 
-bool repeatable(const Error& error) { return error.is(StoreError::full) || error.is(StoreError::io); }
+bool repeatable(const Error& error) {
+  return error.is(StoreError::full) || error.is(StoreError::io) || error.is(StoreError::conflict);
+}
+// The fault may lie in what the record says, not in the store.
+bool of_the_record(const Error& error) {
+  return error.is(StoreError::rejected) || error.is(StoreError::not_found);
+}
 bool over(const Error& error) {
   return error.is(StoreError::failed_for_good) || error.is(StoreError::closed);
 }
@@ -104,9 +110,12 @@ asio::awaitable<bool> DeliveryWriter::write_one(DeliveryRecord record) {
     const Error error = result.error();
     bool give_up = over(error) || group_.stopping();
     if (!give_up && !repeatable(error)) {
-      context_.log.error("the store refuses a result: " + error.text());
-      if (record.batch.accept.empty()) co_return true;  // its lease runs out, and it is tried again
+      if (record.batch.accept.empty() || !of_the_record(error)) {
+        refused(std::move(record), error);
+        co_return true;
+      }
       // The recipients' end counts for more than telling of it.
+      context_.log.error("the store refuses a notification, and it is left out: " + error.text());
       record.batch.accept.clear();
       record.batch.refuse_if_stale = false;
       continue;
@@ -166,6 +175,18 @@ void DeliveryWriter::lost(const std::vector<DeliveryRecord>& records, const Erro
   const std::string why = "what became of a message could not be recorded: " + error.text();
   for (const auto& record : records)
     for (const Ending& e : record.request.endings) log_unrecorded(context_.log, *record.request.meta, e, why);
+  if (context_.store.failed()) sink_.store_failed();
+}
+
+// What cannot be recorded must not be tried again: it may have been delivered. It stays claimed, where the
+// operator sees it, and makes room for other work.
+void DeliveryWriter::refused(DeliveryRecord record, const Error& error) {
+  const std::string why =
+      "the store refuses the result of a delivery, and the message stays in hand until a restart: " +
+      error.text();
+  for (const Ending& e : record.request.endings) log_unrecorded(context_.log, *record.request.meta, e, why);
+  for (auto& s : record.settled) s.unrecorded = true;
+  sink_.settled(std::move(record.settled));
 }
 
 asio::awaitable<void> DeliveryWriter::drained() { return group_.drained(); }

@@ -2,7 +2,8 @@
 //
 // One apply() at a time, with everything that came in meanwhile: a group commit that clocks itself. A result
 // that could not be written is kept and written again, since a recipient recorded as delivered must never be
-// tried again: only a store that has failed for good ends that. What the log tells of a recipient's end, it
+// tried again: only a store that has failed for good ends that. One that the store refuses for another reason
+// (a damaged page) stays claimed and is told of in the log. What the log tells of a recipient's end, it
 // tells after the store has it. A record whose notification speaks of recipients that are no longer ours is
 // made anew without them. Lives on its worker's executor.
 #pragma once
@@ -35,6 +36,7 @@ class DeliveryWriter {
   asio::awaitable<DeliveryRecord> anew(DeliveryRecord record, std::vector<RecipientId> stale);
   void written(const std::vector<DeliveryRecord>& records, const ApplyResult& result);
   void lost(const std::vector<DeliveryRecord>& records, const Error& error);
+  void refused(DeliveryRecord record, const Error& error);
 
   const DeliveryContext& context_;
   GrantSink& sink_;

@@ -70,6 +70,7 @@ class Scheduler final : public ReadyWork, public GrantSink {
   void finished(std::uint64_t permit, GrantReport report) override;
   void settled(std::vector<Settled> settled) override;
   void accepted_unclaimed() override { look_again(); }
+  void store_failed() override { look_again(); }
 
   // For operators; any executor. Names as in destinations(). A pause lasts until resume() or the end of the
   // process; resume() does what retry_now() does as well.
@@ -91,6 +92,7 @@ class Scheduler final : public ReadyWork, public GrantSink {
   };
   struct Held {
     std::size_t recipients = 0;
+    std::size_t unrecorded = 0;  // not in `in_hand_`: only their leases are kept
     SteadyTime leased{};
   };
   struct Inbox {
@@ -155,6 +157,7 @@ class Scheduler final : public ReadyWork, public GrantSink {
   std::size_t due_limit_;
   bool started_ = false;
   bool stopping_ = false;
+  bool ended_ = false;  // the store has failed, and the agents know
   bool refilling_ = false;
   SteadyTime again_at_ = SteadyTime::max();  // a refill that was asked for during one
   bool wants_more_ = false;                  // the store had more than there was room for

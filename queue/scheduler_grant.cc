@@ -66,6 +66,12 @@ std::size_t Scheduler::choose_agent(Destination& d, SteadyTime now, const Delive
 
 void Scheduler::pump() {
   if (stopping_ || !started_ || agents_.empty()) return;
+  if (parts_.store.failed()) {
+    // Whatever a server takes from now on is sent again after the restart.
+    if (!std::exchange(ended_, true))
+      for (DeliveryAgent* agent : agents_) agent->abort();
+    return;
+  }
   const SettingsPtr s = settings();
   const unsigned limit = s->delivery.connections_per_destination;
   const SteadyTime now = parts_.clock.now();

@@ -38,7 +38,8 @@ void Scheduler::on_settled(const Settled& settled) {
   const std::size_t n = std::min(settled.recipients, found->second.recipients);
   found->second.recipients -= n;
   in_hand_ -= n;
-  if (found->second.recipients == 0) hand_.erase(found);
+  if (settled.unrecorded) found->second.unrecorded += n;
+  if (found->second.recipients + found->second.unrecorded == 0) hand_.erase(found);
 }
 
 // Where a claim goes: to its destination's ready work, or back.

@@ -184,6 +184,9 @@ asio::awaitable<void> Scheduler::renew_leases() {
     settled.token = token;
     settled.recipients = gone;
     if (gone > 0) on_settled(settled);
+    // The operator ended what could not be recorded.
+    const auto left = hand_.find(value);
+    if (left != hand_.end() && left->second.recipients == 0) hand_.erase(left);
   }
 }
 

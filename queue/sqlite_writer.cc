@@ -23,6 +23,7 @@ Result<void> SqliteWriter::open() {
        "INSERT INTO content(first, message, body, live, bytes, length, sum, frame_sum, file, prefix, suffix, "
        "data) "
        "VALUES(?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"},
+      {&sql_.load_meta, "SELECT meta FROM message WHERE id=?1"},
       {&sql_.add_message, "INSERT INTO message(id, first, total, meta) VALUES(?1, ?2, ?3, ?4)"},
       {&sql_.add_recipient,
        "INSERT INTO recipient(id, message, first, total, domain, address, state, next_attempt, attempts, "

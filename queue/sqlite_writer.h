@@ -92,6 +92,7 @@ class SqliteWriter {
   Result<void> change(RecipientId id, const OperatorChange& change, WallTime now, SteadyTime steady,
                       WriteEffects& effects);
   Result<std::optional<RecipientRow>> load(RecipientId id);
+  Result<void> make_due(RecipientId id, const RecipientRow& row, WallTime now, WriteEffects& effects);
   Result<void> end(RecipientId id, const RecipientRow& row, RecipientState state, std::string_view reason,
                    std::string_view mx, WallTime now);
   Result<void> set_state(RecipientId id, const RecipientRow& row, RecipientState state,
@@ -118,7 +119,7 @@ class SqliteWriter {
     SqliteStatement load_content, remove_content, retire_content;
     SqliteStatement find_holders, set_holders, remove_holders;
     SqliteStatement last_history, add_history;
-    SqliteStatement oldest_messages, last_ended, record_size, history_size;
+    SqliteStatement load_meta, oldest_messages, last_ended, record_size, history_size;
     SqliteStatement remove_message, remove_recipients, remove_history;
     SqliteStatement save_bucket, remove_bucket;
   } sql_;

@@ -137,12 +137,10 @@ Result<void> SqliteWriter::change(RecipientId id, const OperatorChange& change, 
       return set_state(id, row, RecipientState::held, std::nullopt);
     case OperatorChange::What::release:
       if (row.state != RecipientState::held) return {};
-      effects.due.emplace_back(row.domain, now);
-      return set_state(id, row, RecipientState::queued, now);
+      return make_due(id, row, now, effects);
     case OperatorChange::What::retry:
       if (row.state != RecipientState::queued || leases_.in_hand(id, steady)) return {};
-      effects.due.emplace_back(row.domain, now);
-      return set_state(id, row, RecipientState::queued, now);
+      return make_due(id, row, now, effects);
     case OperatorChange::What::remove:
       seize();
       return end(id, row, RecipientState::removed, "removed by the operator", "", now);
@@ -153,6 +151,24 @@ Result<void> SqliteWriter::change(RecipientId id, const OperatorChange& change, 
       return end(id, row, RecipientState::bounced, change.reason, "", now);
   }
   return {};
+}
+
+// Now, or when the message may go for the first time (FUTURERELEASE, RFC 4865).
+Result<void> SqliteWriter::make_due(RecipientId id, const RecipientRow& row, WallTime now,
+                                    WriteEffects& effects) {
+  WallTime at = now;
+  if (row.attempts == 0) {
+    auto& load = sql_.load_meta;
+    auto found = load.bind_blob(1, row.message).step();
+    if (!found) return found.error();
+    if (*found) {
+      // One that is damaged is found so when it is claimed.
+      if (const auto meta = decode_meta(load.blob(0))) at = std::max(now, meta->release);
+    }
+    load.reset();
+  }
+  effects.due.emplace_back(row.domain, at);
+  return set_state(id, row, RecipientState::queued, at);
 }
 
 Result<void> SqliteWriter::set_aside(const std::vector<RecipientId>& recipients, WriteEffects& effects) {
@@ -219,12 +235,11 @@ Result<void> SqliteWriter::end_message(const EndedIn& message, WallTime now, Wri
     if (auto done = remove_content(message.first, effects); !done) return done;
   }
   if (message.keyed) {
-    auto query = db_.prepare("SELECT meta FROM message WHERE id=?1");
-    if (!query) return query.error();
-    auto row = query->bind_blob(1, message.message).step();
+    auto& load = sql_.load_meta;
+    auto row = load.bind_blob(1, message.message).step();
     if (!row) return row.error();
-    const auto meta = *row ? decode_meta(query->blob(0)) : Result<MessageMeta>(MessageMeta{});
-    query->reset();
+    const auto meta = *row ? decode_meta(load.blob(0)) : Result<MessageMeta>(MessageMeta{});
+    load.reset();
     if (meta) {
       auto ended = sql_.end_key.bind(1, meta->idempotency_key).bind(2, micros(now)).run();
       if (!ended) return ended;

@@ -13,6 +13,7 @@
 // All methods may be called on any worker and resume there.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <compare>
 #include <cstdint>
@@ -66,8 +67,9 @@ struct MessageMeta {
   WallTime accepted{};
   WallTime release{};  // not before; == accepted normally
   WallTime expires{};
-  std::uint64_t prefix_size = 0;  // octets
-  std::uint64_t body_size = 0;    // octets; header section of the submitted message included
+  WallTime due_since() const { return std::max(accepted, release); }  // the age of a message counts from here
+  std::uint64_t prefix_size = 0;                                      // octets
+  std::uint64_t body_size = 0;  // octets; header section of the submitted message included
 };
 
 // A body on its way in: write() chunks, then name it in an Accept. Dropped unused, it leaves nothing behind.
@@ -156,7 +158,8 @@ struct HistoryEntry {
 };
 
 // hold: queued to held; one in hand keeps its claim, and what becomes of that attempt counts. release: held
-// to queued, due now. retry: queued ones become due now, but for those in hand. remove: ends them, ended ones
+// to queued, due now. retry: queued ones become due now, but for those in hand. Neither comes before the
+// message's `release`. remove: ends them, ended ones
 // not. bounce: ends them as bounced, for `reason`, all or none: when one has ended or is in hand, the batch
 // is rejected, so that the notification in it never tells of a failure that did not happen.
 struct OperatorChange {

@@ -65,6 +65,9 @@ Result<ApplyResult> MemoryStore::apply_now(Batch& batch) {
     if (error == StoreError::failed_for_good) failed_ = true;
     return error;
   }
+  if (fault_) {
+    if (const auto error = fault_(batch)) return *error;
+  }
   ApplyResult result;
   if (batch.refuse_if_stale) {
     std::set<RecipientId> seen;
@@ -195,11 +198,11 @@ void MemoryStore::change(RecipientId id, const OperatorChange& change) {
     case OperatorChange::What::release:
       if (recipient.state != RecipientState::held) return;
       recipient.state = RecipientState::queued;
-      recipient.next_attempt = timeline_.now();
+      recipient.next_attempt = std::max(timeline_.now(), messages_.at(recipient.message).meta->release);
       return;
     case OperatorChange::What::retry:
       if (recipient.state == RecipientState::queued && !in_hand(recipient))
-        recipient.next_attempt = timeline_.now();
+        recipient.next_attempt = std::max(timeline_.now(), messages_.at(recipient.message).meta->release);
       return;
     case OperatorChange::What::remove:
       end(id, recipient, RecipientState::removed, "removed by the operator");
@@ -224,6 +227,11 @@ asio::awaitable<Result<bool>> MemoryStore::take(std::string key, Rate rate, std:
 void MemoryStore::fail_next(StoreError error) {
   const std::lock_guard lock(mutex_);
   fail_next_ = error;
+}
+
+void MemoryStore::fail_where(Fault fault) {
+  const std::lock_guard lock(mutex_);
+  fault_ = std::move(fault);
 }
 
 }  // namespace holdfast

@@ -40,6 +40,9 @@ class MemoryStore final : public Store, public Quota {
 
   // Faults. `fail_next` is the error of the next apply(); failed_for_good stays.
   void fail_next(StoreError error);
+  // The error of each apply() whose batch it names; nullptr: none.
+  using Fault = std::function<std::optional<StoreError>(const Batch&)>;
+  void fail_where(Fault fault);
   void set_low_on_space(bool low) { low_on_space_ = low; }
   // A copy of the whole content of a message: prefix, body, suffix; nullopt when it is gone.
   std::optional<std::string> content(QueueId id) const;
@@ -90,6 +93,7 @@ class MemoryStore final : public Store, public Quota {
   std::uint64_t last_token_ = 0;
   std::string after_domain_;  // due() goes round robin
   std::optional<StoreError> fail_next_;
+  Fault fault_;
   std::atomic<bool> low_on_space_ = false;
   std::atomic<bool> failed_ = false;
   std::atomic<std::uint64_t> applied_ = 0;

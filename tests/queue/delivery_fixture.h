@@ -66,6 +66,7 @@ struct TestMx {
   std::shared_ptr<const TlsServerContext> tls;
   bool offers_starttls = true;  // when `tls` is set
   std::string starttls = "220 2.0.0 go";
+  std::string ehlo_under_tls;  // instead of the extensions; "drop": the connection is dropped
   std::function<std::string(const std::string& from)> mail;
   std::function<std::string(const std::string& to)> rcpt;
   std::function<std::string()> data;
@@ -178,7 +179,8 @@ struct MessageOptions {
   std::map<std::string, RecipientDsn> dsn;  // by address, where `notify` is not for all
   std::string envelope_id;
   DsnReturn dsn_return = DsnReturn::unspecified;
-  Duration lifetime = std::chrono::hours(120);
+  Duration hold{};                              // not before (FUTURERELEASE)
+  Duration lifetime = std::chrono::hours(120);  // from then on
   bool claim = false;
 };
 

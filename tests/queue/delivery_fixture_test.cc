@@ -71,7 +71,8 @@ asio::awaitable<bool> TestMxSession::command(std::string text) {
   }
   const std::string verb = text.substr(0, 4);
   if (verb == "EHLO" || verb == "HELO") {
-    const std::string reply = ehlo();
+    const std::string own = mx_.ehlo_under_tls == "drop" ? "" : mx_.ehlo_under_tls;
+    const std::string reply = tls_ && !mx_.ehlo_under_tls.empty() ? own : ehlo();
     co_return co_await say(reply);
   }
   if (verb == "QUIT") {
@@ -207,9 +208,10 @@ QueueId DeliveryFixture::submit(const std::vector<std::string>& recipients, Mess
   accept.meta.id = QueueId::make(clock.wall(), random);
   accept.meta.origin = "submission";
   if (!options.from.empty()) accept.meta.reverse_path = Mailbox::parse(options.from).value();
-  accept.meta.accepted = accept.meta.release = timeline.now();
+  accept.meta.accepted = timeline.now();
+  accept.meta.release = timeline.now() + std::chrono::duration_cast<std::chrono::microseconds>(options.hold);
   accept.meta.expires =
-      timeline.now() + std::chrono::duration_cast<std::chrono::microseconds>(options.lifetime);
+      accept.meta.release + std::chrono::duration_cast<std::chrono::microseconds>(options.lifetime);
   accept.meta.tls = options.tls;
   accept.meta.counts_in_tlsrpt = options.counts_in_tlsrpt;
   accept.meta.body_type = options.body_type;

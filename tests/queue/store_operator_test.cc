@@ -130,5 +130,22 @@ TEST_P(StoreConformance, WhatWasBouncedByTheOperatorIsNotClaimed) {
   EXPECT_EQ(run_to_end(store().stats()).value().messages, 0u);
 }
 
+// RFC 4865: whoever asked for a time gets it, whatever the operator does to the whole queue.
+TEST_P(StoreConformance, RetryAndReleaseDoNotComeBeforeTheTimeThatTheSenderAskedFor) {
+  Accept embargoed = t_.message({"a@one.example"});
+  embargoed.meta.release = t_.now() + 2h;
+  embargoed.meta.expires = t_.now() + 100h;
+  ASSERT_TRUE(t_.accept(std::move(embargoed)));
+  const RecipientId id = t_.list().at(0).recipient;
+  ASSERT_TRUE(t_.change(OperatorChange::What::retry, {id}));
+  EXPECT_THAT(t_.claim({"one.example"}), IsEmpty());
+  ASSERT_TRUE(t_.change(OperatorChange::What::hold, {id}));
+  ASSERT_TRUE(t_.change(OperatorChange::What::release, {id}));
+  EXPECT_THAT(t_.claim({"one.example"}), IsEmpty());
+  EXPECT_EQ(t_.list().at(0).next_attempt, t_.list().at(0).meta->release);
+  engine_->clock().advance(2h);
+  EXPECT_THAT(t_.claim({"one.example"}), SizeIs(1));
+}
+
 }  // namespace
 }  // namespace holdfast
