@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "smtp/base/utf8.h"
 #include "smtp/wire/ascii.h"
@@ -74,6 +75,7 @@ const char* name(StsMode mode) {
 
 Result<StsPolicy> StsPolicy::parse(std::string_view text) {
   StsPolicy policy;
+  std::vector<std::string> lines, mx;
   bool version = false, has_mode = false, has_max_age = false;
   std::string unusable;
   for (std::size_t number = 1; !text.empty(); ++number) {
@@ -82,7 +84,9 @@ Result<StsPolicy> StsPolicy::parse(std::string_view text) {
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
     if (line.ends_with('\r')) line.remove_suffix(1);
     if (trim_blanks(line).empty()) continue;
-    policy.lines.push_back(sanitised(line));
+    if (lines.size() == kMaxPolicyLines)
+      return invalid(number, "more than " + std::to_string(kMaxPolicyLines) + " lines");
+    lines.push_back(sanitised(line));
 
     const std::size_t colon = line.find(':');
     // The grammar knows no line without a colon. It is passed over like an unknown key: refusing the policy
@@ -108,7 +112,7 @@ Result<StsPolicy> StsPolicy::parse(std::string_view text) {
       has_max_age = true;
     } else if (key == "mx") {
       if (auto pattern = parse_pattern(value)) {
-        policy.mx.push_back(std::move(*pattern));
+        mx.push_back(std::move(*pattern));
       } else if (unusable.empty()) {
         unusable = " (line " + std::to_string(number) + ": not a host name or \"*.\" and a name)";
       }
@@ -117,9 +121,11 @@ Result<StsPolicy> StsPolicy::parse(std::string_view text) {
   if (!version) return Error(StsError::policy_invalid, "no version");
   if (!has_mode) return Error(StsError::policy_invalid, "no mode");
   if (!has_max_age) return Error(StsError::policy_invalid, "no max_age");
-  if (policy.mode != StsMode::none && policy.mx.empty()) {
+  if (policy.mode != StsMode::none && mx.empty()) {
     return Error(StsError::policy_invalid, "no usable mx" + unusable);
   }
+  policy.lines = std::move(lines);
+  policy.mx = std::move(mx);
   return policy;
 }
 

@@ -5,22 +5,27 @@
 #include <chrono>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "smtp/base/domain_name.h"
 #include "smtp/base/result.h"
+#include "sts/shared_lines.h"
 
 namespace holdfast {
 
 enum class StsMode { none, testing, enforce };
 const char* name(StsMode mode);
 
+// A domain has a line per MX, and nobody has a thousand. 64 KiB of one-letter lines would take a megabyte in
+// memory, and as many look-ups per MX. RFC 8461 leaves limits to the sender (section 3.2 asks only that
+// unknown keys be passed over).
+inline constexpr std::size_t kMaxPolicyLines = 1000;  // blank ones do not count
+
 struct StsPolicy {
   StsMode mode = StsMode::none;
   std::chrono::seconds max_age{0};  // 0 to 31557600
-  std::vector<std::string> mx;      // A-labels: "mx.example", "*.example"
+  SharedLines mx;                   // A-labels: "mx.example", "*.example"
   // The lines as fetched, for policy-string in TLS reports (RFC 8460 section 4.4); CR removed, sanitised.
-  std::vector<std::string> lines;
+  SharedLines lines;
 
   // Error: StsError::policy_invalid with the line and what is wrong with it.
   static Result<StsPolicy> parse(std::string_view text);

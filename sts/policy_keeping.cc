@@ -13,9 +13,8 @@ constexpr Duration kSpreadAfterStart = std::chrono::minutes(10);  // what fell d
 constexpr std::size_t kRefreshesAtOnce = 8;
 
 std::size_t octets_of(const CachedPolicy& policy) {
-  std::size_t octets = policy.domain.text().size() + policy.id.size();
-  for (const std::string& line : policy.policy.lines) octets += line.size();
-  return octets;
+  return policy.domain.text().size() + policy.id.size() + policy.policy.lines.octets() +
+         policy.policy.mx.octets();
 }
 
 }  // namespace

@@ -46,7 +46,7 @@ class PolicyService final : public PolicyStore {
  public:
   struct Limits {
     std::size_t domains = 20'000;
-    std::size_t octets = 64 * 1024 * 1024;  // of policy text
+    std::size_t octets = 64 * 1024 * 1024;  // of policies, as they stand in memory
   };
   // `blocking` runs the cache's disk work, one piece at a time. All references outlive the service.
   struct Parts {

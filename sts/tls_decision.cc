@@ -145,16 +145,20 @@ void apply_dane(const Terms& terms, const MxFacts& facts, MxPlan& plan) {
   }
 }
 
-// RFC 8689 section 4.2.1. A certificate proves a name; what makes that name the domain's own is a secure MX
-// set, a policy that lists it (also a testing one: it came over verified HTTPS), or the operator, who wrote
-// it. DANE behind an unsigned MX set proves only the name that the network gave, so it does not suffice.
+// A certificate proves a name; what makes that name the next hop's own is a secure MX set, or a policy that
+// lists it (also a testing one: it came over verified HTTPS). DANE behind an unsigned MX set proves only the
+// name that the network gave, so it does not suffice.
+bool vouched_for(const Terms& terms, const MxPlan& plan) {
+  return terms.request.mx.secure || (terms.sts != nullptr && terms.sts->policy.matches(plan.mx.name));
+}
+
+// RFC 8689 section 4.2.1. The operator vouches for the name, too, who wrote it.
 void apply_requiretls(const Terms& terms, MxPlan& plan) {
   if (!terms.request.message.requiretls) return;
   plan.requirement.requiretls = true;
-  const bool listed = terms.sts != nullptr && terms.sts->policy.matches(plan.mx.name);
   const bool operators = terms.request.route && terms.request.route->tls == RouteTls::verify &&
                          plan.mx.name == terms.request.next_hop;
-  if (!listed && !operators && !terms.request.mx.secure) {
+  if (!operators && !vouched_for(terms, plan)) {
     refuse(plan, PlanFinding::not_authenticated,
            "REQUIRETLS: neither DNSSEC nor MTA-STS vouches for " + plan.mx.name.text() + " as an MX of " +
                terms.request.next_hop.text());
@@ -175,6 +179,12 @@ void apply_floor(const Terms& terms, MxPlan& plan) {
   if (route.implicit_tls || minimum || route.tls == RouteTls::required)
     raise(plan.requirement, TlsLevel::encrypted);
   if (route.tls == RouteTls::verify) {
+    // Whoever can forge an MX record can also have a certificate for the name in it.
+    if (plan.mx.name != terms.request.next_hop && !vouched_for(terms, plan)) {
+      refuse(plan, PlanFinding::not_authenticated,
+             "neither DNSSEC nor MTA-STS vouches for " + plan.mx.name.text() + " as an MX of " +
+                 terms.request.next_hop.text() + "; name the host in the route's via, or lower its tls");
+    }
     plan.requirement.pkix = PkixRequirement{plan.mx.name};
     raise(plan.requirement, TlsLevel::authenticated);
   }
@@ -208,6 +218,10 @@ void apply_exceptions(const Terms& terms, MxPlan& plan) {
   const bool clear = allow.no_starttls && !implicit && need.level != TlsLevel::opportunistic;
   const bool unverified = (allow.bad_certificate || clear) && need.level == TlsLevel::authenticated;
   if (!clear && !unverified) return;
+  if (terms.request.route && terms.request.route->password) {
+    plan.not_lowered_by = allow.reasons;
+    return;
+  }
   if (unverified) {
     if (need.pkix) need.watch_pkix = std::exchange(need.pkix, std::nullopt);
     if (need.dane) need.watch_dane = std::exchange(need.dane, std::nullopt);
@@ -302,7 +316,8 @@ const char* describe(PlanFinding finding) {
     case PlanFinding::tlsa_all_unusable: return "none of the MX's TLSA records can be used";
     case PlanFinding::sts_fetch_failed: return "the domain's MTA-STS policy could not be had";
     case PlanFinding::sts_unknown: return "whether the domain has an MTA-STS policy is unknown";
-    case PlanFinding::not_authenticated: return "the MX cannot be authenticated as REQUIRETLS asks";
+    case PlanFinding::not_authenticated:
+      return "the MX cannot be authenticated as REQUIRETLS or the route asks";
     case PlanFinding::exception_applied: return "an exception lowers what the MX must prove";
     case PlanFinding::address_unknown: return "no address of the MX is known";
   }

@@ -9,12 +9,13 @@
 //     TLSA unknown for a secure host: this MX is not usable now. Neither 1 nor 2 excuses the other.
 //  3. MTA-STS testing: nothing required; what enforce would have required is watched.
 //  4. REQUIRETLS: an MX whose name nothing vouches for (secure MX records, MTA-STS, a verified route's own
-//  host)
-//     is not usable; the others are authenticated, by PKIX where 1 and 2 ask for nothing.
-//  5. The floor (`delivery.tls`, a route's `tls`) raises.
-//  6. An unexpired [[exception]] lowers what it names, never for REQUIRETLS. `TLS-Required: No` turns 1, 2
-//  and the
-//     floor into watching; a route's `tls` stays, since it also guards the route's password.
+//     host) is not usable; the others are authenticated, by PKIX where 1 and 2 ask for nothing.
+//  5. The floor (`delivery.tls`, a route's `tls`) raises. With `verify`, an MX that is not the next hop
+//  itself
+//     is not usable either unless secure MX records or MTA-STS vouch for its name.
+//  6. An unexpired [[exception]] lowers what it names, never for REQUIRETLS, nor on a route that sends a
+//     password. `TLS-Required: No` turns 1, 2 and the floor into watching; a route's `tls` stays, since it
+//     also guards the route's password.
 //
 // An exception for no-starttls lowers to opportunistic: whoever can show a bad certificate can strip STARTTLS
 // as well, so where cleartext may follow, refusing certificates would protect from nothing. They are watched.
@@ -40,11 +41,11 @@ namespace holdfast {
 // session counts as failed under it, whatever the handshake did.
 struct AppliedPolicy {
   enum class Type { none, sts, tlsa } type = Type::none;
-  DomainName policy_domain;  // sts: the next hop's domain; tlsa: the TLSA base domain
-  SharedLines text;          // sts: policy lines; tlsa: "3 1 1 AB12…"
-  SharedLines mx;            // sts: patterns
-  StsMode mode = StsMode::none;   // sts only
-  bool enforced = false;          // false: watched (testing, observe)
+  DomainName policy_domain;      // sts: the next hop's domain; tlsa: the TLSA base domain
+  SharedLines text;              // sts: policy lines; tlsa: "3 1 1 AB12…"
+  SharedLines mx;                // sts: patterns
+  StsMode mode = StsMode::none;  // sts only
+  bool enforced = false;         // false: watched (testing, observe)
   bool operator==(const AppliedPolicy&) const = default;
 };
 
@@ -56,7 +57,7 @@ enum class PlanFinding {
   tlsa_all_unusable,
   sts_fetch_failed,   // record there, policy not to be had, nothing cached
   sts_unknown,        // record lookup failed, nothing cached
-  not_authenticated,  // REQUIRETLS asks for more than this MX can prove
+  not_authenticated,  // REQUIRETLS or the route asks for more than this MX can prove
   exception_applied,
   address_unknown,  // no address of the host is known: MxPlan::addresses.status says whether that is final
 };
@@ -66,8 +67,9 @@ struct MxPlan {
   MxHost mx;
   bool usable = true;
   PlanFinding finding = PlanFinding::none;  // why it is not usable, or what is to be recorded on use
-  std::string detail;      // for people: "mx.evil.example matches none of mx1.example, *.example"
-  std::string lowered_by;  // the reasons of the exceptions that lower the requirement; "" = none does
+  std::string detail;          // for people: "mx.evil.example matches none of mx1.example, *.example"
+  std::string lowered_by;      // the reasons of the exceptions that lower the requirement; "" = none does
+  std::string not_lowered_by;  // of those that would, but for the route's password
   TlsRequirement requirement;
   std::vector<AppliedPolicy> policies;  // each counts the session in TLS-RPT
   HostAddresses addresses;
@@ -89,6 +91,7 @@ struct RouteTlsDemand {
   bool implicit_tls = false;
   TlsVersion min_version = TlsVersion::none;
   std::string ciphers{};  // as TlsRequirement::ciphers
+  bool password = false;  // it logs in there: whoever is let through gets the password
 };
 
 struct PlanRequest {

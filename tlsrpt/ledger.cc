@@ -27,7 +27,23 @@ SessionOutcome folded(SessionOutcome outcome) {
   return outcome;
 }
 
+std::size_t policy_size(const AppliedPolicy& policy) { return policy.text.octets() + policy.mx.octets(); }
+
 }  // namespace
+
+bool can_fold_policy(const SessionOutcome& outcome) {
+  const AppliedPolicy& policy = outcome.policy;
+  if (policy.type == AppliedPolicy::Type::none) return false;
+  // There is one such policy per domain, but as many TLSA base domains as the domain has names.
+  return policy.type == AppliedPolicy::Type::tlsa || !policy.text.empty();
+}
+
+SessionOutcome fold_policy(SessionOutcome outcome) {
+  outcome.policy.policy_domain = outcome.report_domain;
+  outcome.policy.text = {kFurtherPolicies};
+  outcome.policy.mx = {};
+  return outcome;
+}
 
 std::vector<LedgerRow> fold_failures(std::vector<LedgerRow> rows) {
   std::map<std::pair<std::chrono::sys_days, std::string>, std::vector<LedgerRow*>> failures;
@@ -35,7 +51,7 @@ std::vector<LedgerRow> fold_failures(std::vector<LedgerRow> rows) {
   for (auto& row : rows) {
     const bool is_fold = row.outcome.additional_information == kFoldedNote;
     if (row.outcome.result == ResultType::success || is_fold) {
-      kept.push_back(row);
+      kept.push_back(std::move(row));
     } else {
       failures[{row.outcome.day, row.outcome.report_domain.text()}].push_back(&row);
     }
@@ -46,7 +62,7 @@ std::vector<LedgerRow> fold_failures(std::vector<LedgerRow> rows) {
                      [](const auto* a, const auto* b) { return a->sessions > b->sessions; });
     for (std::size_t i = 0; i < group.size(); ++i) {
       if (i < kMaxFailureRows) {
-        kept.push_back(*group[i]);
+        kept.push_back(std::move(*group[i]));
         continue;
       }
       SessionOutcome outcome = folded(group[i]->outcome);
@@ -57,6 +73,7 @@ std::vector<LedgerRow> fold_failures(std::vector<LedgerRow> rows) {
   }
   // A fold that is there already takes the new one in.
   for (auto& row : kept) {
+    if (row.outcome.additional_information != kFoldedNote) continue;
     const auto found = folds.find(ledger_key(row.outcome));
     if (found == folds.end()) continue;
     row.sessions += found->second.sessions;
@@ -78,17 +95,32 @@ DurableLedger::DurableLedger(LedgerStore& store, Executor executor, Executor blo
 DurableLedger::~DurableLedger() = default;
 
 void DurableLedger::record(SessionOutcome outcome) {
+  std::string policy = policy_key(outcome.policy);  // before the lock: it reads all of the text
   const std::lock_guard lock(mutex_);
   outcome.day = std::max(outcome.day, first_open_);
-  if (counts_.size() >= kMaxRowsInMemory && outcome.result != ResultType::success)
-    outcome = folded(std::move(outcome));
-  add(std::move(outcome), 1);
+  const bool full = counts_.size() >= kMaxRowsInMemory && !counts_.contains(ledger_key(outcome, policy));
+  const bool large =
+      !policies_.contains(policy) && policy_octets_ + policy_size(outcome.policy) > kMaxPolicyOctetsInMemory;
+  if (full && outcome.result != ResultType::success) outcome = folded(std::move(outcome));
+  if ((full || large) && can_fold_policy(outcome)) {
+    outcome = fold_policy(std::move(outcome));
+    policy = policy_key(outcome.policy);
+  }
+  add(std::move(outcome), policy, 1);
 }
 
-void DurableLedger::add(SessionOutcome outcome, std::uint64_t sessions) {
-  auto& row = counts_[ledger_key(outcome)];
-  if (row.sessions == 0) row.outcome = std::move(outcome);
+void DurableLedger::add(SessionOutcome outcome, const std::string& policy, std::uint64_t sessions) {
+  auto& row = counts_[ledger_key(outcome, policy)];
+  if (row.sessions == 0) {
+    if (policies_.insert(policy).second) policy_octets_ += policy_size(outcome.policy);
+    row.outcome = std::move(outcome);
+  }
   row.sessions += sessions;
+}
+
+std::size_t DurableLedger::policy_octets() const {
+  const std::lock_guard lock(mutex_);
+  return policy_octets_;
 }
 
 std::vector<LedgerRow> DurableLedger::take() {
@@ -96,6 +128,8 @@ std::vector<LedgerRow> DurableLedger::take() {
   {
     const std::lock_guard lock(mutex_);
     counts.swap(counts_);
+    policies_.clear();
+    policy_octets_ = 0;
   }
   std::vector<LedgerRow> rows;
   rows.reserve(counts.size());
@@ -105,7 +139,7 @@ std::vector<LedgerRow> DurableLedger::take() {
 
 void DurableLedger::give_back(const std::vector<LedgerRow>& rows) {
   const std::lock_guard lock(mutex_);
-  for (const auto& row : rows) add(row.outcome, row.sessions);
+  for (const auto& row : rows) add(row.outcome, policy_key(row.outcome.policy), row.sessions);
 }
 
 Result<void> DurableLedger::write_now() {

@@ -5,8 +5,10 @@
 // disk is one row per (node, day, report domain, policy, result, failure tuple) with its count.
 //
 // Bounds: per day and report domain at most kMaxFailureRows rows of failures; above it the smallest are
-// folded into one row per policy and result that says so. Nothing here can fail a delivery: a write that
-// fails is logged and tried again with the next.
+// folded into one row per policy and result that says so. And at most kMaxPoliciesOfADay policies with
+// kMaxPolicyOctetsOfADay of text: a domain may show a new one every minute, or with every session. Sessions
+// under further ones are counted together, under a policy that says so. No count is lost. Nothing here can
+// fail a delivery: a write that fails is logged and tried again with the next.
 #pragma once
 
 #include <filesystem>
@@ -14,6 +16,7 @@
 #include <mutex>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "smtp/base/clock.h"
@@ -26,6 +29,10 @@ namespace holdfast {
 inline constexpr std::size_t kMaxFailureRows = 200;
 inline constexpr std::size_t kMaxRowsInMemory = 50'000;  // between two writes; more are folded at once
 inline constexpr std::string_view kFoldedNote = "further failures, folded together";
+inline constexpr std::size_t kMaxPoliciesOfADay = 100;
+inline constexpr std::size_t kMaxPolicyOctetsOfADay = 1024 * 1024;         // a report holds 4 MiB
+inline constexpr std::size_t kMaxPolicyOctetsInMemory = 32 * 1024 * 1024;  // between two writes
+inline constexpr const char* kFurtherPolicies = "further policies of the day, counted together";
 
 struct LedgerRow {
   SessionOutcome outcome;
@@ -60,6 +67,12 @@ Result<std::unique_ptr<LedgerStore>> open_ledger_store(const std::filesystem::pa
 // Pure.
 std::vector<LedgerRow> fold_failures(std::vector<LedgerRow> rows);
 
+// Whether sessions under it may be counted with others: never where no text says which policy it was, since
+// that is how a policy that could not be had is told (RFC 8460 section 4.3).
+bool can_fold_policy(const SessionOutcome& outcome);
+// The same session under kFurtherPolicies of its type.
+SessionOutcome fold_policy(SessionOutcome outcome);
+
 class DurableLedger final : public Ledger {
  public:
   // Writes on `blocking`, one write at a time; the timer runs on `executor`. All references outlive it.
@@ -81,12 +94,15 @@ class DurableLedger final : public Ledger {
   asio::awaitable<Result<std::vector<LedgerDay>>> close_before(std::chrono::sys_days day);
   asio::awaitable<Result<void>> erase(std::vector<LedgerDay> days);
 
+  // What the policies take whose sessions wait to be written.
+  std::size_t policy_octets() const;
+
  private:
   asio::awaitable<void> write_again_and_again();
   Result<void> write_now();
   std::vector<LedgerRow> take();
   void give_back(const std::vector<LedgerRow>& rows);
-  void add(SessionOutcome outcome, std::uint64_t sessions);
+  void add(SessionOutcome outcome, const std::string& policy, std::uint64_t sessions);
 
   LedgerStore& store_;
   Executor executor_;
@@ -94,9 +110,11 @@ class DurableLedger final : public Ledger {
   Clock& clock_;
   Log& log_;
   TaskGroup tasks_;
-  std::mutex mutex_;  // guards what follows; never held across I/O
+  mutable std::mutex mutex_;  // guards what follows; never held across I/O
   std::chrono::sys_days first_open_{};
   std::unordered_map<std::string, LedgerRow> counts_;
+  std::unordered_set<std::string> policies_;  // keys of those in counts_
+  std::size_t policy_octets_ = 0;             // of these
 };
 
 }  // namespace holdfast

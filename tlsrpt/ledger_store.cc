@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <optional>
+#include <unordered_map>
 
 #include "tlsrpt/ledger.h"
 #include "tlsrpt/ledger_key.h"
@@ -17,9 +19,16 @@ class SqliteLedgerStore final : public LedgerStore {
   Result<void> prepare() {
     return db_.prepare_all({
         {&insert_policy_,
-         "INSERT INTO policy(key, type, domain, text, mx, mode, enforced) VALUES(?,?,?,?,?,?,?) ON "
-         "CONFLICT(key) DO NOTHING"},
+         "INSERT INTO policy(key, type, domain, text, mx, mode, enforced) VALUES(?,?,?,?,?,?,?) RETURNING "
+         "id"},
         {&find_policy_, "SELECT id FROM policy WHERE key = ?"},
+        {&read_policy_, "SELECT type, domain, text, mx, mode, enforced FROM policy WHERE id = ?"},
+        {&used_,
+         "SELECT EXISTS(SELECT 1 FROM session WHERE day = ?1 AND domain = ?2 AND node = ?3 AND policy = ?4)"},
+        {&measure_,
+         "SELECT count(*), coalesce(sum(length(CAST(text AS BLOB)) + length(CAST(mx AS BLOB))), 0) FROM "
+         "policy WHERE text <> ?4 AND id IN "
+         "(SELECT policy FROM session WHERE day = ?1 AND domain = ?2 AND node = ?3)"},
         // `report` is the reporter's table: what stands there is frozen, and its day closed for that domain.
         {&first_open_,
          "WITH RECURSIVE closed(day) AS (SELECT ?1 UNION ALL SELECT closed.day + 1 FROM closed JOIN report r "
@@ -29,10 +38,9 @@ class SqliteLedgerStore final : public LedgerStore {
          "ON CONFLICT DO UPDATE SET sessions = sessions + excluded.sessions"},
         {&count_, "SELECT count(*) FROM session WHERE day = ? AND domain = ? AND node = ? AND result <> 0"},
         {&select_,
-         "SELECT s.day, s.domain, p.type, p.domain, p.text, p.mx, p.mode, p.enforced, s.result, "
-         "s.sending_ip, s.mx_host, "
-         "s.mx_helo, s.receiving_ip, s.information, s.reason, sum(s.sessions) FROM session s JOIN policy p "
-         "ON p.id = s.policy WHERE s.day = ?1 AND (?2 = '' OR s.domain = ?2) AND (?3 = '' OR s.node = ?3) "
+         "SELECT s.day, s.domain, s.policy, s.result, s.sending_ip, s.mx_host, s.mx_helo, s.receiving_ip, "
+         "s.information, s.reason, sum(s.sessions) FROM session s WHERE s.day = ?1 AND (?2 = '' OR s.domain "
+         "= ?2) AND (?3 = '' OR s.node = ?3) "
          "GROUP BY s.domain, s.policy, s.result, s.failure ORDER BY s.domain, s.policy, s.result, s.failure"},
         {&days_, "SELECT DISTINCT day, domain FROM session WHERE day < ? ORDER BY day, domain"},
         {&erase_, "DELETE FROM session WHERE day = ?1 AND domain = ?2 AND (?3 = '' OR node = ?3)"},
@@ -104,7 +112,7 @@ class SqliteLedgerStore final : public LedgerStore {
 
   Result<void> add_one(const LedgerRow& row, std::chrono::sys_days day) {
     const auto& outcome = row.outcome;
-    auto policy = policy_id(outcome.policy);
+    auto policy = policy_id(outcome, day);
     if (!policy) return policy.error();
     const std::string failure = failure_key(outcome);
     add_.bind(1, day_number(day)).bind(2, std::string_view(outcome.report_domain.text()));
@@ -118,20 +126,62 @@ class SqliteLedgerStore final : public LedgerStore {
     return add_.run();
   }
 
-  Result<std::int64_t> policy_id(const AppliedPolicy& policy) {
+  // The policy's row, or that of further policies where the day has too many.
+  Result<std::int64_t> policy_id(const SessionOutcome& outcome, std::chrono::sys_days day) {
+    const AppliedPolicy& policy = outcome.policy;
     const std::string key = policy_key(policy);
+    auto known = find_policy(key);
+    if (!known) return known.error();
     const std::string text = join_lines(policy.text), mx = join_lines(policy.mx);
+    if (can_fold_policy(outcome) && text != kFurtherPolicies) {
+      auto room = has_room(outcome, *known, text.size() + mx.size(), day);
+      if (!room) return room.error();
+      if (!*room) return policy_id(fold_policy(outcome), day);
+    }
+    if (*known) return **known;
     insert_policy_.bind(1, std::string_view(key)).bind(2, static_cast<std::int64_t>(policy.type));
     insert_policy_.bind(3, std::string_view(policy.policy_domain.text())).bind(4, std::string_view(text));
     insert_policy_.bind(5, std::string_view(mx)).bind(6, static_cast<std::int64_t>(policy.mode));
     insert_policy_.bind(7, std::int64_t{policy.enforced ? 1 : 0});
-    if (auto inserted = insert_policy_.run(); !inserted) return inserted.error();
+    return first_integer(insert_policy_);
+  }
+
+  Result<std::optional<std::int64_t>> find_policy(const std::string& key) {
     find_policy_.bind(1, std::string_view(key));
     auto found = find_policy_.step();
     if (!found) return found.error();
-    const auto id = find_policy_.integer(0);
+    std::optional<std::int64_t> id;
+    if (*found) id = find_policy_.integer(0);
     find_policy_.reset();
     return id;
+  }
+
+  // Whether the day of the domain counts under this policy already, or may have one more.
+  Result<bool> has_room(const SessionOutcome& outcome, std::optional<std::int64_t> policy, std::size_t octets,
+                        std::chrono::sys_days day) {
+    const std::string_view domain = outcome.report_domain.text();
+    if (policy) {
+      used_.bind(1, day_number(day)).bind(2, domain).bind(3, std::string_view(node_)).bind(4, *policy);
+      auto used = first_integer(used_);
+      if (!used) return used.error();
+      if (*used != 0) return true;
+    }
+    measure_.bind(1, day_number(day)).bind(2, domain).bind(3, std::string_view(node_));
+    measure_.bind(4, std::string_view(kFurtherPolicies));
+    auto found = measure_.step();
+    if (!found) return found.error();
+    const auto policies = static_cast<std::size_t>(measure_.integer(0));
+    const auto there = static_cast<std::size_t>(measure_.integer(1));
+    measure_.reset();
+    return policies < kMaxPoliciesOfADay && there + octets <= kMaxPolicyOctetsOfADay;
+  }
+
+  static Result<std::int64_t> first_integer(SqliteStatement& statement) {
+    auto found = statement.step();
+    if (!found) return found.error();
+    const std::int64_t value = statement.integer(0);
+    statement.reset();
+    return value;
   }
 
   // Folds the smallest failures once there are more than the bound, with room to spare so that it is rare.
@@ -155,6 +205,7 @@ class SqliteLedgerStore final : public LedgerStore {
   Result<std::vector<LedgerRow>> select(std::chrono::sys_days day, std::string_view domain,
                                         std::string_view node) {
     std::vector<LedgerRow> rows;
+    std::unordered_map<std::int64_t, AppliedPolicy> policies;  // each read once: the rows share its text
     select_.bind(1, day_number(day)).bind(2, domain).bind(3, node);
     while (true) {
       auto there = select_.step();
@@ -165,30 +216,50 @@ class SqliteLedgerStore final : public LedgerStore {
         select_.reset();
         return Error(SqliteError::damaged, "tlsrpt.db: " + report_domain.error().detail);
       }
+      auto policy = policies.find(select_.integer(2));
+      if (policy == policies.end()) {
+        auto read = read_policy(select_.integer(2));
+        if (!read) {
+          select_.reset();
+          return read.error();
+        }
+        policy = policies.emplace(select_.integer(2), std::move(*read)).first;
+      }
       LedgerRow& row = rows.emplace_back();
       auto& o = row.outcome;
       o.day = std::chrono::sys_days(std::chrono::days(select_.integer(0)));
       o.report_domain = *report_domain;
-      o.policy.type = static_cast<AppliedPolicy::Type>(select_.integer(2));
-      if (auto name = DomainName::parse(select_.text(3))) o.policy.policy_domain = *name;
-      o.policy.text = split_lines(select_.text(4));
-      o.policy.mx = split_lines(select_.text(5));
-      o.policy.mode = static_cast<StsMode>(select_.integer(6));
-      o.policy.enforced = select_.integer(7) != 0;
-      o.result = static_cast<ResultType>(select_.integer(8));
-      o.sending_ip = select_.text(9);
-      o.mx_host = select_.text(10);
-      o.mx_helo = select_.text(11);
-      o.receiving_ip = select_.text(12);
-      o.additional_information = select_.text(13);
-      o.reason_code = select_.text(14);
-      row.sessions = static_cast<std::uint64_t>(select_.integer(15));
+      o.policy = policy->second;
+      o.result = static_cast<ResultType>(select_.integer(3));
+      o.sending_ip = select_.text(4);
+      o.mx_host = select_.text(5);
+      o.mx_helo = select_.text(6);
+      o.receiving_ip = select_.text(7);
+      o.additional_information = select_.text(8);
+      o.reason_code = select_.text(9);
+      row.sessions = static_cast<std::uint64_t>(select_.integer(10));
     }
+  }
+
+  Result<AppliedPolicy> read_policy(std::int64_t id) {
+    AppliedPolicy policy;
+    auto found = read_policy_.bind(1, id).step();
+    if (!found) return found.error();
+    if (!*found) return Error(SqliteError::damaged, "tlsrpt.db: sessions under a policy that is not there");
+    policy.type = static_cast<AppliedPolicy::Type>(read_policy_.integer(0));
+    if (auto name = DomainName::parse(read_policy_.text(1))) policy.policy_domain = *name;
+    policy.text = split_lines(read_policy_.text(2));
+    policy.mx = split_lines(read_policy_.text(3));
+    policy.mode = static_cast<StsMode>(read_policy_.integer(4));
+    policy.enforced = read_policy_.integer(5) != 0;
+    read_policy_.reset();
+    return policy;
   }
 
   SqliteDb db_;
   std::string node_;
-  SqliteStatement insert_policy_, find_policy_, first_open_, add_, count_, select_, days_, erase_;
+  SqliteStatement insert_policy_, find_policy_, read_policy_, used_, measure_, first_open_, add_, count_,
+      select_, days_, erase_;
 };
 
 }  // namespace

@@ -28,8 +28,8 @@ ReportedPolicy reported(const AppliedPolicy& policy, const DomainName& report_do
     return out;
   }
   out.type = policy.type == AppliedPolicy::Type::sts ? "sts" : "tlsa";
-  out.text = policy.text;
-  out.mx = policy.mx;
+  out.text = policy.text.list();
+  out.mx = policy.mx.list();
   return out;
 }
 

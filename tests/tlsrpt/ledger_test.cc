@@ -231,7 +231,7 @@ TEST_F(LedgerTest, KeepsTheCountsThatCouldNotBeWritten) {
 
 TEST(Report, GroupsByPolicyAndCountsBothEnds) {
   auto changed = outcome(ResultType::success);
-  changed.policy.text[1] = "mode: testing";
+  changed.policy.text = {"version: STSv1", "mode: testing", "mx: mx.enforce.test", "max_age: 86400"};
   changed.policy.mode = StsMode::testing;
   auto none = outcome(ResultType::success);
   none.policy = AppliedPolicy();
@@ -263,8 +263,8 @@ TEST(Report, CallsAPolicyOfModeNoneNoPolicy) {
 
 TEST(Report, ReportsAPolicyThatCouldNotBeHadAsStsWithoutText) {
   auto unknown = outcome(ResultType::sts_policy_fetch_error);
-  unknown.policy.text.clear();
-  unknown.policy.mx.clear();
+  unknown.policy.text = {};
+  unknown.policy.mx = {};
   unknown.policy.mode = StsMode::none;
   const auto reports = build_reports({{unknown, 1}}, {});
   EXPECT_EQ(reports[0].policies[0].type, "sts");
