@@ -1,6 +1,7 @@
 // What is kept: proactive refresh, bounds and who goes first, expiry, and the rows on disk.
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "smtp/base/hop.h"
 #include "sts/policy_domain.h"
@@ -10,7 +11,8 @@ namespace {
 
 constexpr Duration kSweepEvery = std::chrono::minutes(1);
 constexpr Duration kSpreadAfterStart = std::chrono::minutes(10);  // what fell due while we were down
-constexpr std::size_t kRefreshesAtOnce = 8;
+// All of Limits::domains in a day, twice over, though every fetch took its whole minute.
+constexpr std::size_t kRefreshesAtOnce = 32;
 
 std::size_t octets_of(const CachedPolicy& policy) {
   return policy.domain.text().size() + policy.id.size() + policy.policy.lines.octets() +
@@ -118,30 +120,48 @@ asio::awaitable<void> PolicyService::refresh_forever() {
   }
 }
 
+// One of the at most kRefreshesAtOnce that fetch what is due: the next as soon as one has landed. Look-ups
+// under way are none of them: names that never answer would leave no room for any refresh.
+asio::awaitable<void> PolicyService::refresh_due() {
+  struct Counted {
+    std::size_t& count;
+    ~Counted() { --count; }
+  };
+  const Counted counted{refreshers_};
+  while (!due_.empty() && !tasks_.stopping()) {
+    const DomainName name = std::move(due_.front());
+    due_.pop_front();
+    const auto found = domains_.find(name);
+    if (found == domains_.end()) continue;
+    Domain& domain = *found->second;
+    if (domain.flight || !in_force(domain) || p_.clock.now() < domain.refresh_at) continue;
+    auto flight = std::make_shared<Flight>(Want::scheduled);
+    domain.flight = flight;
+    co_await update(name, std::move(flight));
+  }
+}
+
 // Starts what is due and forgets what ran out and was not asked for since.
 void PolicyService::sweep() {
   const SteadyTime now = p_.clock.now();
-  std::vector<DomainName> due, gone;
-  std::size_t flying = 0;
+  std::vector<std::pair<WallTime, DomainName>> due;
+  std::vector<DomainName> gone;
   for (const auto& [name, domain] : domains_) {
-    if (domain->flight) {
-      ++flying;
-    } else if (in_force(*domain)) {
-      if (now >= domain->refresh_at) due.push_back(name);
+    if (domain->flight) continue;
+    if (in_force(*domain)) {
+      if (now >= domain->refresh_at) due.emplace_back(domain->policy->expires, name);
     } else if (domain->policy || now >= domain->used + kLongestBackOff) {
       gone.push_back(name);
     }
   }
-  std::sort(due.begin(), due.end(), [this](const DomainName& a, const DomainName& b) {
-    return domains_.at(a)->refresh_at < domains_.at(b)->refresh_at;
-  });
-  if (due.size() + flying > kRefreshesAtOnce)
-    due.resize(flying < kRefreshesAtOnce ? kRefreshesAtOnce - flying : 0);
-  // One that lands at once may make room by dropping others.
-  for (const DomainName& name : due) {
-    if (const auto found = domains_.find(name); found != domains_.end() && !found->second->flight) {
-      take_off(name, *found->second, Want::scheduled);
-    }
+  std::sort(due.begin(), due.end());
+  due_.clear();
+  for (auto& [expires, name] : due) due_.push_back(std::move(name));
+  for (std::size_t more = std::min(kRefreshesAtOnce - refreshers_, due_.size()); more > 0; --more) {
+    ++refreshers_;
+    if (tasks_.spawn(refresh_due())) continue;
+    --refreshers_;
+    break;
   }
 
   std::vector<DomainName> rows;

@@ -5,8 +5,7 @@
 //  - A failed fetch is not repeated for the same id for 5 minutes, then doubling up to an hour. A new id
 //  starts anew.
 //  - Policies in force are fetched again every `sts.refresh` (jittered, and before they expire), whatever DNS
-//  says
-//    of the record. max_age restarts at each success.
+//    says of the record; what expires first goes first. max_age restarts at each success.
 //  - sts_downgrade is raised, once per cause, when an enforce policy is replaced by a weaker one, when the
 //  record
 //    of a policy in force vanishes, and when the policy of a new id cannot be had.
@@ -18,6 +17,7 @@
 // Expiry follows the Timeline: wall-clock jumps while the relay runs change nothing.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -93,6 +93,7 @@ class PolicyService final : public PolicyStore {
   asio::awaitable<void> update(DomainName name, std::shared_ptr<Flight> flight);
   asio::awaitable<void> fetch(DomainName name, Domain& domain);
   asio::awaitable<void> refresh_forever();
+  asio::awaitable<void> refresh_due();
   asio::awaitable<std::vector<PolicyEntry>> list();
   asio::awaitable<std::size_t> forget(std::optional<DomainName> domain);
   asio::awaitable<void> drain();
@@ -125,6 +126,8 @@ class PolicyService final : public PolicyStore {
   TaskGroup tasks_;
   std::unordered_map<DomainName, std::unique_ptr<Domain>> domains_;
   std::size_t octets_ = 0;
+  std::deque<DomainName> due_;  // to be refreshed, what expires first in front; made anew at each sweep
+  std::size_t refreshers_ = 0;  // that work on it
 };
 
 }  // namespace holdfast
