@@ -14,16 +14,23 @@ namespace {
 // The response is there: what a close_notify may still cost.
 constexpr Duration kGoodbye = std::chrono::seconds(2);
 
+// What became of one address of the host.
+struct Tried {
+  Result<HttpResponse> response = StsError::connect_failed;
+  bool asked = false;  // the request was on its way
+};
+
 // How far an attempt got: of several addresses that fail, the furthest failure is told.
-int depth(const Error& error) {
-  if (error.is(StsError::not_permitted)) return 0;
-  if (error.is(StsError::connect_failed)) return 1;
-  if (error.is(StsError::tls_failed)) return 2;
-  return 3;
+int depth(const Tried& tried) {
+  const Error& error = tried.response.error();
+  if (error.is(BaseError::cancelled) || tried.asked) return 4;
+  if (error.is(StsError::tls_failed)) return 3;
+  if (error.is(StsError::timed_out)) return 2;  // in the handshake
+  return error.is(StsError::connect_failed) ? 1 : 0;
 }
 
-// Whether another address of the host may do better. Once it has answered in HTTP, its word counts.
-bool worth_another(const Error& error) { return depth(error) < 3; }
+// Whether another address of the host may do better. Once it was asked in HTTP, its word counts.
+bool worth_another(const Tried& tried) { return depth(tried) < 4; }
 
 asio::awaitable<Result<HostAddresses>> addresses_of(Resolver& resolver, DomainName host) {
   co_return co_await lookup_addresses(resolver, std::move(host), IpFamily::automatic);
@@ -54,26 +61,30 @@ class Client final : public HttpsClient {
     if (found->addresses.empty())
       co_return Error(StsError::dns_failed, host + ": " + describe(found->status));
 
-    std::optional<Error> worst;
+    std::optional<Tried> worst;
     for (std::size_t i = 0; i < found->addresses.size(); ++i) {
       const Duration left = deadline - clock_.now();
       if (left <= Duration::zero()) {
-        if (!worst) worst.emplace(StsError::timed_out, host);
+        if (!worst) co_return Error(StsError::timed_out, host);
         break;
       }
-      // A silent address must not take the time of those after it.
+      // An address that is silent, or stalls in the handshake, must not take the time of those after it.
       const Duration share = left / static_cast<std::int64_t>(found->addresses.size() - i);
-      auto response = co_await try_address(found->addresses[i], share, deadline, request, limits.max_body);
-      if (response) co_return response;
-      if (!worst || depth(response.error()) > depth(*worst)) worst = response.error();
-      if (!worth_another(response.error())) break;
+      auto tried = co_await try_address(found->addresses[i], share, deadline, request, limits.max_body);
+      if (tried.response) co_return std::move(tried.response);
+      const bool last = !worth_another(tried);
+      if (!worst || depth(tried) > depth(*worst)) worst = std::move(tried);
+      if (last) break;
     }
-    co_return *worst;
+    co_return worst->response.error();
   }
 
  private:
-  asio::awaitable<Result<HttpResponse>> try_address(IpBytes ip, Duration share, SteadyTime deadline,
-                                                    HttpRequest request, std::size_t max_body) {
+  // `share` is for connection and handshake, the time until `deadline` for what follows.
+  asio::awaitable<Tried> try_address(IpBytes ip, Duration share, SteadyTime deadline, HttpRequest request,
+                                     std::size_t max_body) {
+    Tried tried;
+    const SteadyTime ready_by = std::min(deadline, clock_.now() + share);
     ConnectTarget target;
     target.ip = ip;
     target.port = request.url.port;
@@ -81,11 +92,16 @@ class Client final : public HttpsClient {
         request.url.host.text() + " [" + Peer{ip, target.port}.text() + "]:" + std::to_string(target.port);
     auto stream = co_await connector_.connect(target, share);
     if (!stream) {
-      if (stream.error().is(BaseError::cancelled)) co_return stream.error();
-      if (stream.error().is(BaseError::not_permitted)) co_return Error(StsError::not_permitted, where);
-      co_return Error(StsError::connect_failed, where + ": " + stream.error().text());
+      if (stream.error().is(BaseError::cancelled)) {
+        tried.response = stream.error();
+      } else if (stream.error().is(BaseError::not_permitted)) {
+        tried.response = Error(StsError::not_permitted, where);
+      } else {
+        tried.response = Error(StsError::connect_failed, where + ": " + stream.error().text());
+      }
+      co_return tried;
     }
-    (*stream)->set_deadline(deadline);
+    (*stream)->set_deadline(ready_by);
 
     TlsClientOptions options;
     options.requirement.level = TlsLevel::authenticated;
@@ -95,25 +111,33 @@ class Client final : public HttpsClient {
     options.alpn = {"h2", "http/1.1"};
     const TlsRequirement requirement = options.requirement;
     auto handshake = co_await tls_connect(std::move(*stream), contexts_(), std::move(options));
-    if (!handshake.stream) co_return tls_error(handshake.failure, where);
-    if (auto missing = unmet(handshake.stream->evidence(), requirement)) co_return tls_error(missing, where);
+    if (!handshake.stream) {
+      tried.response = tls_error(handshake.failure, where);
+      co_return tried;
+    }
+    if (auto missing = unmet(handshake.stream->evidence(), requirement)) {
+      tried.response = tls_error(missing, where);
+      co_return tried;
+    }
 
     TlsStream& tls = *handshake.stream;
-    Result<HttpResponse> response = StsError::http_protocol;
+    tls.set_deadline(deadline);
+    tried.asked = true;
     if (tls.alpn() == "h2") {
-      response = co_await http2_exchange(tls, std::move(request), max_body);
+      tried.response = co_await http2_exchange(tls, std::move(request), max_body);
     } else {
-      response = co_await http1_exchange(tls, std::move(request), max_body);
+      tried.response = co_await http1_exchange(tls, std::move(request), max_body);
     }
-    if (!response) {
+    if (!tried.response) {
       tls.close();
-      co_return exchange_error(response.error(), where);
+      tried.response = exchange_error(tried.response.error(), where);
+      co_return tried;
     }
-    response->address = ip;
+    tried.response->address = ip;
     tls.set_deadline(std::min(deadline, clock_.now() + kGoodbye));
     co_await tls.say_goodbye();
     tls.close();
-    co_return response;
+    co_return tried;
   }
 
   static Error tls_error(const TlsFailure& failure, const std::string& where) {

@@ -1,9 +1,11 @@
 // sts/https_client.h — one HTTPS request: a policy is fetched, a report is posted.
 //
-// Procedure: resolve the host (A and AAAA), try each address; TLS 1.2 or later, the certificate verified for
-// the host name, ALPN h2 and http/1.1; one request; the whole response. A redirect is a response like any
-// other and is never followed; a content encoding is an error; nothing is cached or kept open. One deadline
-// holds for all of it, and a slow drip cannot extend it.
+// Procedure: resolve the host (A and AAAA), try each address, until one has taken the request; TLS 1.2 or
+// later, the certificate verified for the host name, ALPN h2 and http/1.1; one request; the whole response.
+// For connection and handshake an address has its share of the time that is left, so that one that stalls
+// leaves some to those after it. A redirect is a response like any other and is never followed; a content
+// encoding is an error; nothing is cached or kept open. One deadline holds for all of it, and a slow drip
+// cannot extend it.
 //
 // Errors: StsError::dns_failed, not_permitted, connect_failed, tls_failed, http_protocol, too_large,
 // timed_out; BaseError::cancelled when the caller was stopped.
