@@ -1,6 +1,5 @@
 #include "mta/admin_http.h"
 
-#include <openssl/crypto.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -9,6 +8,7 @@
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
@@ -16,10 +16,12 @@
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
+#include <mutex>
+#include <vector>
 
+#include "mta/admin_door.h"
 #include "smtp/base/base_error.h"
 #include "smtp/base/task_group.h"
-#include "smtp/wire/base64.h"
 
 namespace holdfast {
 
@@ -33,28 +35,6 @@ namespace {
 constexpr auto kIdle = std::chrono::seconds(30);  // a keep-alive connection without a request
 constexpr std::size_t kMaxHeader = std::size_t{16} * 1024;
 
-// What a listener knows of those who come through it.
-struct Door {
-  bool unix_socket = false;
-  std::string token;  // TCP only; "" = none configured
-};
-
-bool equal_in_constant_time(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
-}
-
-// Counts an open connection, also when a cancellation unwinds its coroutine.
-class Counted {
- public:
-  explicit Counted(std::size_t& count) : count_(count) { ++count_; }
-  ~Counted() { --count_; }
-  Counted(const Counted&) = delete;
-  Counted& operator=(const Counted&) = delete;
-
- private:
-  std::size_t& count_;
-};
-
 // Is the peer on this machine, as far as its address tells?
 bool is_near(const asio::local::stream_protocol::socket&) { return true; }
 bool is_near(const asio::ip::tcp::socket& socket) {
@@ -64,16 +44,6 @@ bool is_near(const asio::ip::tcp::socket& socket) {
   if (address.is_v6() && address.to_v6().is_v4_mapped())
     address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
   return address.is_loopback();
-}
-
-std::string_view without_port(std::string_view host) {
-  if (!host.empty() && host.front() == '[') return host.substr(0, host.find(']') + 1);
-  return host.substr(0, host.rfind(':'));
-}
-
-bool is_local_name(std::string_view host) {
-  const auto name = without_port(host);
-  return name == "localhost" || name == "[::1]" || name.starts_with("127.");
 }
 
 AdminResponse plain(int status, std::string text) {
@@ -114,7 +84,8 @@ struct AdminHttp::Impl {
   Log& log;
   AdminHandler handler;
   TaskGroup tasks;
-  std::size_t connections = 0;
+  std::mutex mutex;  // for `doors`
+  std::vector<std::shared_ptr<AdminDoor>> doors;
   std::vector<std::filesystem::path> sockets;
 
   Impl(Executor executor_, Clock& clock_, Log& log_, AdminHandler handler_)
@@ -126,7 +97,7 @@ struct AdminHttp::Impl {
               [&log_](std::string what) { log_.error("admin: an exception ended a task: " + what); }) {}
 
   template <class Acceptor>
-  asio::awaitable<void> accept(std::shared_ptr<Acceptor> acceptor, std::shared_ptr<const Door> door) {
+  asio::awaitable<void> accept(std::shared_ptr<Acceptor> acceptor, std::shared_ptr<AdminDoor> door) {
     while (!tasks.stopping()) {
       error_code error;
       auto socket = co_await acceptor->async_accept(asio::redirect_error(asio::use_awaitable, error));
@@ -138,18 +109,30 @@ struct AdminHttp::Impl {
         if (!awake) co_return;
         continue;
       }
-      if (connections >= kMaxAdminConnections) continue;  // closes it: an admin port is no place to queue
+      if (!door->make_room()) continue;  // closes it: an admin port is no place to queue
       const bool near = is_near(socket);
       tasks.spawn(serve(Socket(std::move(socket)), door, near));
     }
   }
 
-  asio::awaitable<void> serve(Socket socket, std::shared_ptr<const Door> door, bool near) {
-    const Counted counted(connections);
-    co_await converse(socket, door, near);
+  template <class Acceptor>
+  void open(std::shared_ptr<Acceptor> acceptor, std::shared_ptr<AdminDoor> door) {
+    {
+      const std::lock_guard lock(mutex);
+      doors.push_back(door);
+    }
+    asio::post(executor, [this, acceptor, door] { tasks.spawn(accept(acceptor, door)); });
   }
 
-  asio::awaitable<void> converse(Socket& socket, std::shared_ptr<const Door> door, bool near) {
+  asio::awaitable<void> serve(Socket socket, std::shared_ptr<AdminDoor> door, bool near) {
+    AdminDoor::Place place(*door, [&socket] {
+      error_code ignored;  // closing a broken socket can only fail
+      socket.close(ignored);
+    });
+    co_await converse(socket, *door, place, near);
+  }
+
+  asio::awaitable<void> converse(Socket& socket, const AdminDoor& door, AdminDoor::Place& place, bool near) {
     auto timer = clock.make_timer(executor);
     beast::flat_buffer buffer(kMaxHeader + kMaxAdminBody);
     bool keep_alive = true;
@@ -157,6 +140,7 @@ struct AdminHttp::Impl {
       http::request_parser<http::string_body> parser;
       parser.header_limit(static_cast<std::uint32_t>(kMaxHeader));
       parser.body_limit(kMaxAdminBody);
+      place.waits_since(clock.now());
       timer->arm(clock.now() + kIdle, [&socket] {
         error_code ignored;  // closing a broken socket can only fail
         socket.close(ignored);
@@ -181,24 +165,30 @@ struct AdminHttp::Impl {
       }
       if (error) co_return;
       timer->cancel();
+      place.works();
       auto request = parser.release();
-      keep_alive = request.keep_alive();
-      AdminResponse response = co_await answer(request, door, near);
+      const AdminDoor::Verdict verdict = door.judge(caller(request, near));
+      place.showed_token(verdict.showed_token);
+      // Whoever is refused has no business with an open connection.
+      keep_alive = request.keep_alive() && verdict.status == 0;
+      AdminResponse response = co_await answer(request, verdict, keep_alive);
       const bool chunks = request.version() >= 11;
       const bool head_only = request.method() == http::verb::head;
       if (response.stream && !response.stream_size && !chunks) keep_alive = false;
       const std::string reply = render(response, keep_alive, !head_only, chunks);
-      const bool sent = co_await send(socket, *timer, reply);
+      const bool sent = co_await send(socket, *timer, place, reply);
       if (!sent) co_return;
       if (!response.stream || head_only) continue;
-      auto streaming = send_stream(socket, *timer, response, chunks && !response.stream_size);
+      auto streaming = send_stream(socket, *timer, place, response, chunks && !response.stream_size);
       const bool whole = co_await std::move(streaming);
       if (!whole) co_return;
     }
   }
 
   // A client that stops reading is cut off.
-  asio::awaitable<bool> send(Socket& socket, Timer& timer, const std::string& octets) {
+  asio::awaitable<bool> send(Socket& socket, Timer& timer, AdminDoor::Place& place,
+                             const std::string& octets) {
+    place.waits_since(clock.now());
     timer.arm(clock.now() + kIdle, [&socket] {
       error_code ignored;
       socket.close(ignored);
@@ -207,11 +197,12 @@ struct AdminHttp::Impl {
     co_await asio::async_write(socket, asio::buffer(octets),
                                asio::redirect_error(asio::use_awaitable, error));
     timer.cancel();
+    place.works();
     co_return !error;
   }
 
-  asio::awaitable<bool> send_stream(Socket& socket, Timer& timer, const AdminResponse& response,
-                                    bool chunks) {
+  asio::awaitable<bool> send_stream(Socket& socket, Timer& timer, AdminDoor::Place& place,
+                                    const AdminResponse& response, bool chunks) {
     std::uint64_t left = response.stream_size.value_or(0);
     while (true) {
       const auto next = co_await response.stream->next();
@@ -225,63 +216,46 @@ struct AdminHttp::Impl {
       if (end && !chunks) co_return true;
       std::string octets(*next);
       if (chunks) octets = fmt::format("{:x}\r\n{}\r\n", octets.size(), octets);
-      const bool sent = co_await send(socket, timer, octets);
+      const bool sent = co_await send(socket, timer, place, octets);
       if (!sent || end) co_return sent;
     }
   }
 
+  static AdminDoor::Caller caller(const http::request<http::string_body>& request, bool near) {
+    const auto field = [&request](http::field name) {
+      return std::string_view(request[name].data(), request[name].size());
+    };
+    AdminDoor::Caller caller;
+    caller.near = near;
+    caller.changes = request.method() == http::verb::post;
+    caller.host = field(http::field::host);
+    caller.authorization = field(http::field::authorization);
+    return caller;
+  }
+
+  // What was not even understood ends the connection, too.
   asio::awaitable<AdminResponse> answer(const http::request<http::string_body>& request,
-                                        std::shared_ptr<const Door> door, bool near) {
+                                        const AdminDoor::Verdict& verdict, bool& keep_alive) {
     const auto method = request.method();
     if (method != http::verb::get && method != http::verb::head && method != http::verb::post) {
+      keep_alive = false;
       co_return plain(405, "only GET, HEAD and POST are served here");
     }
-    if (auto refusal = may_ask(request, *door, near)) co_return *refusal;
+    if (verdict.status != 0) {
+      AdminResponse refusal = plain(verdict.status, verdict.why);
+      refusal.asks_for_password = verdict.asks_for_password;
+      co_return refusal;
+    }
     AdminRequest asked;
     asked.method = method == http::verb::post ? "POST" : "GET";
     if (!parse_target({request.target().data(), request.target().size()}, asked)) {
+      keep_alive = false;
       co_return plain(400, "the target holds a malformed escape");
     }
     asked.body = request.body();
-    asked.trusted = door->unix_socket || has_token(request, *door);
+    asked.trusted = verdict.trusted;
     auto handling = handler(std::move(asked));
     co_return co_await std::move(handling);
-  }
-
-  static bool has_token(const http::request<http::string_body>& request, const Door& door) {
-    const std::string_view given(request[http::field::authorization].data(),
-                                 request[http::field::authorization].size());
-    constexpr std::string_view kBearer = "Bearer ";
-    return !door.token.empty() && given.starts_with(kBearer) &&
-           equal_in_constant_time(given.substr(kBearer.size()), door.token);
-  }
-
-  static bool has_token_as_password(const http::request<http::string_body>& request, const Door& door) {
-    const std::string_view given(request[http::field::authorization].data(),
-                                 request[http::field::authorization].size());
-    constexpr std::string_view kBasic = "Basic ";
-    if (door.token.empty() || !given.starts_with(kBasic)) return false;
-    const auto pair = base64_decode(given.substr(kBasic.size()));
-    const auto colon = pair ? pair->find(':') : std::string::npos;
-    return colon != std::string::npos &&
-           equal_in_constant_time(std::string_view(*pair).substr(colon + 1), door.token);
-  }
-
-  // `near`: the peer is on loopback, as far as its address tells. What Host says, the peer chooses.
-  std::optional<AdminResponse> may_ask(const http::request<http::string_body>& request, const Door& door,
-                                       bool near) {
-    if (door.unix_socket || has_token(request, door)) return std::nullopt;
-    if (request.method() == http::verb::post) {
-      return plain(401, "changes over TCP need the bearer token of admin.token_file; or use the socket");
-    }
-    if (has_token_as_password(request, door)) return std::nullopt;
-    const std::string_view host(request[http::field::host].data(), request[http::field::host].size());
-    if (near && is_local_name(host)) return std::nullopt;
-    if (near) return plain(403, "this Host may be used only with the bearer token of admin.token_file");
-    AdminResponse asks =
-        plain(401, "from beyond loopback, this may be read only with the token of admin.token_file");
-    asks.asks_for_password = true;
-    return asks;
   }
 };
 
@@ -310,10 +284,8 @@ Result<void> AdminHttp::listen_unix(const std::filesystem::path& path) {
   ::umask(old_mask);
   if (!error) acceptor->listen(asio::socket_base::max_listen_connections, error);
   if (error) return Error(error, "admin.socket: " + path.string());
-  auto door = std::make_shared<Door>();
-  door->unix_socket = true;
   impl_->sockets.push_back(path);
-  impl_->tasks.spawn(impl_->accept(acceptor, std::shared_ptr<const Door>(door)));
+  impl_->open(std::move(acceptor), std::make_shared<AdminDoor>(AdminDoor::Kind::unix_socket));
   return {};
 }
 
@@ -333,12 +305,10 @@ Result<void> AdminHttp::listen_tcp(const HostPort& bind, std::string token) {
   if (!error) acceptor->bind(endpoint, error);
   if (!error) acceptor->listen(asio::socket_base::max_listen_connections, error);
   if (error) return Error(error, "admin.http: " + bind.text());
-  auto door = std::make_shared<Door>();
-  door->token = std::move(token);
   HostPort bound = bind;
   bound.port = acceptor->local_endpoint().port();
   impl_->log.info("listening", Fields().add("address", bound.text()).add("mode", "admin"));
-  impl_->tasks.spawn(impl_->accept(acceptor, std::shared_ptr<const Door>(door)));
+  impl_->open(std::move(acceptor), std::make_shared<AdminDoor>(AdminDoor::Kind::tcp, std::move(token)));
   return {};
 }
 

@@ -1,11 +1,6 @@
 // mta/admin_http.h — the HTTP/1.1 endpoint of the admin interface, on a unix socket and on TCP.
 //
-// Who may ask: on the unix socket, whoever the file's rights admit (mode 0600, the relay's user). On TCP,
-// anyone on loopback may read; a change, and any request from elsewhere, needs the bearer token of
-// `admin.token_file`, compared in constant time. For reading, a browser may give it as a password (RFC 7617),
-// under any user name; a change it may not, since browsers send passwords along with what other sites make
-// them ask. Requests whose Host is not ours are refused: a browser that was led here by DNS rebinding carries
-// a foreign one. Knows nothing of what is asked; that is admin_api.h's.
+// Who may ask, and who has a place, is admin_door.h's; what is asked, admin_api.h's.
 #pragma once
 
 #include <functional>
@@ -46,8 +41,6 @@ struct AdminResponse {
 };
 
 inline constexpr std::size_t kMaxAdminBody = 64 * 1024;
-inline constexpr std::size_t kMaxAdminConnections =
-    64;  // an operator, a scraper and a health check; not a crowd
 
 using AdminHandler = std::function<asio::awaitable<AdminResponse>(AdminRequest)>;
 
