@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "queue/retry_schedule.h"
 
@@ -96,6 +97,7 @@ std::vector<Claim> Destination::take(SteadyTime now, unsigned limit, LaneKind& k
   ++lane.in_flight;
   ++in_flight_;
   last_used_ = now;
+  for (const Claim& c : claims) taken_ += c.recipients.size();
   return claims;
 }
 
@@ -105,6 +107,7 @@ bool Destination::finished(LaneKind kind, const GrantReport& report, SteadyTime 
   --lane.in_flight;
   --in_flight_;
   last_used_ = now;
+  for (const Claim& c : report.unfinished) taken_ -= std::min(taken_, c.recipients.size());
   if (!report.reply.empty()) last_reply_ = report.reply;
   const unsigned limit = settings.connections_per_destination;
   if (report.how != GrantReport::How::busy) busy_in_a_row_ = 0;
@@ -182,6 +185,24 @@ std::vector<Claim> Destination::drain() {
     }
   }
   ready_ = 0;
+  return out;
+}
+
+void Destination::measure(std::size_t share) {
+  const std::size_t enough = std::exchange(taken_, 0) * static_cast<std::size_t>(kPaceHorizon / kPaceEvery);
+  most_ready_ = ready_ > enough ? std::clamp(enough, std::min(kLeastShare, share), share)
+                                : std::numeric_limits<std::size_t>::max();
+}
+
+std::vector<Claim> Destination::shorten(std::size_t keep) {
+  std::vector<Claim> out;
+  for (Lane& lane : lanes_) {
+    while (ready_ > keep && !lane.ready.empty()) {
+      ready_ -= lane.ready.back().recipients.size();
+      out.push_back(std::move(lane.ready.back()));
+      lane.ready.pop_back();
+    }
+  }
   return out;
 }
 

@@ -7,12 +7,16 @@
 // of TLS splits the ready work into lanes: a policy that REQUIRETLS mail cannot meet must not hold back
 // ordinary mail, nor may a broken certificate hold back mail that said `TLS-Required: No`. So each lane fails
 // and backs off by itself.
+//
+// Memory for ready work is shared by all. A destination that takes little of what lies there for it (servers
+// that take minutes for an answer) has the less of it, so that several such leave room for the others.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <deque>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -33,6 +37,12 @@ inline constexpr std::size_t kClaimsPerGrant = 16;
 // permit that comes back, and what one holds no other connection can take. A server that answers after a
 // tenth of a second gets one message a permit; to one that answers at once many go with it.
 inline constexpr Duration kGrantTime = std::chrono::milliseconds(100);
+
+// How much of a destination's work lies in memory is measured every so often; no more than it takes in
+// `kPaceHorizon` when that is less than its share, and at least so many recipients.
+inline constexpr Duration kPaceEvery = std::chrono::seconds(5);
+inline constexpr Duration kPaceHorizon = std::chrono::seconds(30);
+inline constexpr std::size_t kLeastShare = 32;
 
 enum class LaneKind : std::uint8_t { plain, requiretls, tls_required_no };
 inline constexpr std::size_t kLanes = 3;
@@ -97,6 +107,11 @@ class Destination {
   // Everything that is ready in the lane.
   std::vector<Claim> drain(LaneKind lane);
   std::vector<Claim> drain();
+  // Looks at what was taken since the last look: how many recipients may be ready, at most `share`.
+  void measure(std::size_t share);
+  std::size_t most_ready(std::size_t share) const { return std::min(most_ready_, share); }
+  // What is ready beyond so many recipients: the latest.
+  std::vector<Claim> shorten(std::size_t keep);
   // Drops ready claims whose token was lost; returns how many recipients.
   std::size_t forget(ClaimToken token);
   // The operator asks to try at once.
@@ -136,6 +151,8 @@ class Destination {
   std::array<Lane, kLanes> lanes_;
   std::size_t next_lane_ = 0;
   std::size_t ready_ = 0;
+  std::size_t taken_ = 0;  // recipients, since the last measure()
+  std::size_t most_ready_ = std::numeric_limits<std::size_t>::max();
   unsigned in_flight_ = 0;
   unsigned concurrency_ = kInitialConcurrency;
   Duration pace_{};  // of a claim, of late; zero: not known

@@ -26,7 +26,8 @@ Scheduler::Scheduler(Parts parts)
       group_(parts_.executor, [this](std::string what) { parts_.log.error("bug: scheduler: " + what); }),
       wake_timer_(parts_.clock.make_timer(parts_.executor)),
       refill_timer_(parts_.clock.make_timer(parts_.executor)),
-      inbox_timer_(parts_.clock.make_timer(parts_.executor)) {}
+      inbox_timer_(parts_.clock.make_timer(parts_.executor)),
+      pace_timer_(parts_.clock.make_timer(parts_.executor)) {}
 
 Scheduler::~Scheduler() = default;
 
@@ -51,7 +52,7 @@ const RouteTable& Scheduler::routes() {
 }
 
 bool Scheduler::has_room() const {
-  if (closed_ || in_hand_ + offered_waiting_ >= parts_.window) return false;
+  if (closed_ || occupied() + offered_waiting_ >= parts_.window) return false;
   return parts_.clock.now().time_since_epoch().count() >= closed_until_;
 }
 
@@ -104,7 +105,7 @@ void Scheduler::read_inbox() {
   send_disposals();
   // A wait lets several of them be one look at the store.
   if (in.look) request_refill(parts_.clock.now() + look_after());
-  if (wants_more_ && in_hand_ < parts_.window * 3 / 4) {
+  if (wants_more_ && occupied() < parts_.window * 3 / 4) {
     wants_more_ = false;
     request_refill(parts_.clock.now());
   }
@@ -112,7 +113,7 @@ void Scheduler::read_inbox() {
   changed_.notify();
 }
 
-Duration Scheduler::look_after() const { return in_hand_ < parts_.window / 2 ? kLookSoon : kLookLater; }
+Duration Scheduler::look_after() const { return occupied() < parts_.window / 2 ? kLookSoon : kLookLater; }
 
 asio::awaitable<void> Scheduler::keep_house() {
   constexpr Duration kEvery = std::chrono::minutes(1);
@@ -138,6 +139,7 @@ asio::awaitable<void> Scheduler::stop_here(Duration grace) {
   closed_ = true;
   wake_timer_->cancel();
   refill_timer_->cancel();
+  pace_timer_->cancel();
   table_.for_each([&](Destination& d) { give_back(d.drain(), parts_.timeline.now(), "", false); });
   if (!agents_.empty()) send_disposals();
   const bool calm = co_await wait_for_flights(parts_.clock.now() + grace);

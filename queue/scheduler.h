@@ -3,8 +3,8 @@
 // One object on one executor (Workers::shared()). It keeps a bounded window of claimed work in memory: what
 // intake offers and, when there is room, what is due in the store. Destinations take turns
 // (DestinationTable); each turn is one permit for the least loaded worker with a small batch of claims. The
-// window is in recipients; one destination may fill a quarter of it, so that no backlog keeps others out, and
-// memory does not grow with the queue.
+// window is in recipients; one destination may fill a quarter of it, or as much as it takes within half a
+// minute if that is less, so that no backlog keeps others out, and memory does not grow with the queue.
 //
 // A destination that proves dead, or is paused, works through the store all the same: its due recipients are
 // claimed in slow sweeps and put back until it may work again, except those whose time is over: these end at
@@ -33,8 +33,11 @@
 
 namespace holdfast {
 
-// Recipients in memory at the most: some 1 KiB each.
+// Recipients in memory at the most, some 1 KiB each; besides up to three times as many that have been under
+// way for longer than kSlowAfter.
 inline constexpr std::size_t kSchedulerWindow = 4096;
+inline constexpr std::size_t kSlowWindows = 3;
+inline constexpr Duration kSlowAfter = std::chrono::seconds(10);
 
 // Workers report with every message. Whatever comes within so long of the last look at the inbox is read
 // together: waking a thread costs about a tenth of what a message does.
@@ -88,6 +91,7 @@ class Scheduler final : public ReadyWork, public GrantSink {
     std::size_t agent = 0;
     LaneKind lane = LaneKind::plain;
     std::size_t claims = 0;
+    std::size_t recipients = 0;
     SteadyTime since{};
   };
   struct Held {
@@ -114,6 +118,8 @@ class Scheduler final : public ReadyWork, public GrantSink {
   void expire(Claim claim, const std::string& reason, bool policy);
   void dispose(Disposal disposal);
   void send_disposals();
+  void look_at_pace();
+  void watch_pace();
   void lane_blocked(Destination& destination, LaneKind lane);
 
   void pump();
@@ -138,11 +144,17 @@ class Scheduler final : public ReadyWork, public GrantSink {
 
   const RouteTable& routes();
   SettingsPtr settings() const { return parts_.settings.current(); }
-  std::size_t room_left() const { return parts_.window - std::min<std::size_t>(in_hand_, parts_.window); }
+  // What counts against the window: not what has been under way for long, or a few slow servers would fill
+  // it.
+  std::size_t occupied() const { return in_hand_ - std::min<std::size_t>(in_hand_, slow_); }
+  std::size_t room_left() const { return parts_.window - std::min(occupied(), parts_.window); }
   std::size_t share() const { return std::max<std::size_t>(1, parts_.window / 4); }
+  std::size_t share_of(const Destination& d) const { return d.most_ready(share()); }
   // Fresh work may fill more than a share while the window has as much room again for others: what goes back
   // is written twice and read once more.
-  std::size_t share_of_offers() const { return std::max(share(), room_left()); }
+  std::size_t share_of_offers(const Destination& d) const {
+    return d.most_ready(std::max(share(), room_left()));
+  }
 
   Parts parts_;
   std::vector<DeliveryAgent*> agents_;
@@ -168,6 +180,7 @@ class Scheduler final : public ReadyWork, public GrantSink {
   SteadyTime bounced_since_{};
 
   std::atomic<std::size_t> in_hand_ = 0;
+  std::atomic<std::size_t> slow_ = 0;  // of these, what has been under way for long; about
   std::atomic<std::size_t> offered_waiting_ = 0;
   std::atomic<SteadyTime::rep> closed_until_ = 0;
   std::atomic<bool> closed_ = false;
@@ -180,6 +193,8 @@ class Scheduler final : public ReadyWork, public GrantSink {
   std::unique_ptr<Timer> wake_timer_;
   std::unique_ptr<Timer> refill_timer_;
   std::unique_ptr<Timer> inbox_timer_;
+  std::unique_ptr<Timer> pace_timer_;
+  bool pace_awaited_ = false;
 };
 
 }  // namespace holdfast

@@ -39,7 +39,7 @@ void Scheduler::on_report(std::uint64_t permit, GrantReport report) {
     for (std::size_t i = report.unfinished.size(); i-- > 0;) d.push_front(std::move(report.unfinished[i]));
   }
   table_.schedule(d, now, s->delivery.connections_per_destination);
-  if (d.more_in_store && d.ready() < share() / 2) {
+  if (d.more_in_store && d.ready() < share_of(d) / 2) {
     d.more_in_store = false;
     request_refill(now);
   }
@@ -62,6 +62,36 @@ std::size_t Scheduler::choose_agent(Destination& d, SteadyTime now, const Delive
   const auto warm = d.take_warm(now, settings.idle_connection);
   if (warm && (all_open || load_[*warm] <= *least + kLoadForWarmth)) return *warm;
   return static_cast<std::size_t>(least - load_.begin());
+}
+
+// Only while there is much in hand: what slow destinations hold is of no concern as long as there is room.
+void Scheduler::look_at_pace() {
+  pace_awaited_ = false;
+  const SteadyTime now = parts_.clock.now();
+  std::size_t slow = 0;
+  for (const auto& [permit, flight] : in_flight_)
+    if (now - flight.since >= kSlowAfter) slow += flight.recipients;
+  slow_ = std::min(slow, kSlowWindows * parts_.window);
+  table_.for_each([&](Destination& d) {
+    d.measure(share());
+    if (d.ready() <= share_of(d)) return;
+    d.more_in_store = true;
+    give_back(d.shorten(share_of(d)),
+              parts_.timeline.now() + std::chrono::duration_cast<std::chrono::seconds>(kPaceEvery),
+              "the destination takes its mail slowly, and other mail goes first", false);
+  });
+  send_disposals();
+  watch_pace();
+  request_refill(now);
+}
+
+void Scheduler::watch_pace() {
+  if (stopping_ || in_hand_ < parts_.window / 4) {
+    slow_ = 0;
+    return;
+  }
+  if (std::exchange(pace_awaited_, true)) return;
+  pace_timer_->arm(parts_.clock.now() + kPaceEvery, [this] { look_at_pace(); });
 }
 
 void Scheduler::pump() {
@@ -92,6 +122,7 @@ void Scheduler::pump() {
     flight.agent = choose_agent(*d, now, s->delivery);
     flight.lane = lane;
     flight.claims = grant.claims.size();
+    for (const Claim& c : grant.claims) flight.recipients += c.recipients.size();
     flight.since = now;
     in_flight_.emplace(grant.permit, flight);
     ++load_[flight.agent];

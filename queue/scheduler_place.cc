@@ -23,6 +23,7 @@ void Scheduler::take_in_hand(const Claim& claim) {
   if (held.recipients == 0) held.leased = parts_.clock.now();
   held.recipients += claim.recipients.size();
   in_hand_ += claim.recipients.size();
+  if (!pace_awaited_ && in_hand_ >= parts_.window / 4) watch_pace();
 }
 
 void Scheduler::on_settled(const Settled& settled) {
@@ -57,7 +58,7 @@ void Scheduler::place(Claim claim, bool offered) {
   const auto blocked = d.blocked_until(lane, now);
   const unsigned limit = routes_->settings()->delivery.connections_per_destination;
   if (!d.paused() && !blocked) {
-    if (offered && d.ready() >= share_of_offers()) {
+    if (offered && d.ready() >= share_of_offers(d)) {
       ++bounced_offers_;
       d.more_in_store = true;
       std::vector<Claim> one;

@@ -135,11 +135,12 @@ std::size_t Scheduler::allowance(const std::string& domain, SteadyTime now, Stea
     next = std::min(next, d->next_sweep);
     return kSweep;
   }
-  if (d->ready() >= share() / 2) {
+  const std::size_t share = share_of(*d);
+  if (d->ready() >= share - share / 2) {
     d->more_in_store = true;
     return 0;
   }
-  return share() - d->ready();
+  return share - d->ready();
 }
 
 asio::awaitable<bool> Scheduler::claim(Order order) {

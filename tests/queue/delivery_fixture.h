@@ -59,7 +59,9 @@ inline Settings delivery_settings() {
 // connection.
 struct TestMx {
   bool refuses_connections = false;
-  bool silent = false;  // takes connections, never speaks
+  bool silent = false;       // takes connections, never speaks
+  Duration answers_after{};  // each reply
+  Clock* clock = nullptr;    // the connector's
   std::string greeting = "220 mx ESMTP";
   std::vector<std::string> extensions = {"PIPELINING", "8BITMIME", "SIZE 10000000", "ENHANCEDSTATUSCODES"};
   std::vector<std::string> tls_extensions;  // besides `extensions`, once under TLS

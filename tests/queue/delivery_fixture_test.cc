@@ -27,6 +27,10 @@ asio::awaitable<bool> TestMxSession::say(std::string text) {
     stream_->close();
     co_return false;
   }
+  if (mx_.answers_after > Duration(0)) {
+    const bool slept = co_await sleep_for(*mx_.clock, mx_.answers_after);
+    if (!slept) co_return false;
+  }
   text += "\r\n";
   auto sent = co_await stream_->write(text);
   co_return sent.has_value();
@@ -130,6 +134,7 @@ asio::awaitable<Result<std::unique_ptr<Stream>>> TestConnector::connect(ConnectT
   if (found == servers.end() || found->second->refuses_connections)
     co_return Error(BaseError::unreachable, "nobody at " + ip);
   StreamPair pair = make_stream_pair(executor_, clock_);
+  found->second->clock = &clock_;
   auto session = std::make_shared<TestMxSession>(*found->second, std::move(pair.server), ip);
   asio::co_spawn(executor_, session->run(), [session](std::exception_ptr) {});
   if (between) pair.client = between(std::move(pair.client));

@@ -239,6 +239,37 @@ TEST_F(DestinationTest, IsPausedWhateverWaits) {
   EXPECT_EQ(d.status(now, 20, Timeline(clock)).state, "paused");
 }
 
+TEST_F(DestinationTest, HasLessOfItsWorkInMemoryWhileItTakesLittle) {
+  fill(500);
+  d.measure(1000);
+  EXPECT_EQ(d.most_ready(1000), kLeastShare) << "nothing was taken";
+  const auto back = d.shorten(d.most_ready(1000));
+  EXPECT_EQ(d.ready(), kLeastShare);
+  ASSERT_EQ(back.size(), 500U - kLeastShare);
+  EXPECT_EQ(back.front().token.value, 500U) << "the latest goes back";
+  for (int i = 0; i < 20; ++i) {
+    if (take().empty()) break;
+    finish(GrantReport::How::reached);
+  }
+  d.measure(1000);
+  EXPECT_EQ(d.most_ready(1000), 1000U) << "what is left is done within half a minute";
+}
+
+TEST_F(DestinationTest, WhatFoundAllConnectionsInUseWasNotTaken) {
+  fill(500);
+  for (int i = 0; i < 20; ++i) {
+    auto claims = take();
+    if (claims.empty()) break;
+    GrantReport busy = report(GrantReport::How::busy);
+    busy.unfinished = claims;
+    d.finished(lane, busy, now, settings, random);
+    for (auto& c : claims) d.push_front(std::move(c));
+    now += std::chrono::seconds(1);
+  }
+  d.measure(1000);
+  EXPECT_EQ(d.most_ready(1000), kLeastShare);
+}
+
 TEST(DestinationTable, GoesRoundRobin) {
   auto settings = std::make_shared<Settings>(delivery_settings());
   const RouteTable routes(settings);
