@@ -1,7 +1,8 @@
 // sts/policy_domain.h — what the policy service knows of one domain; private to its .cc files.
 //
 // policy_service.cc decides when to look and fetch and answers; policy_notes.cc keeps what a look or a fetch
-// showed and raises the alarms; policy_keeping.cc refreshes, evicts and forgets.
+// showed and raises the alarms; policy_keeping.cc refreshes, evicts and forgets;
+// policy_rows.cc looks after what is on disk.
 #pragma once
 
 #include "smtp/base/notifier.h"
@@ -13,6 +14,8 @@ inline constexpr Duration kFirstBackOff = std::chrono::minutes(5);  // of one id
 inline constexpr Duration kLongestBackOff = std::chrono::hours(1);
 
 StsError sts_error_of(const Error& error);
+// What a policy takes in memory, near enough for a bound.
+std::size_t octets_of(const CachedPolicy& policy);
 
 struct PolicyService::Flight {
   explicit Flight(Want w) : want(w) {}

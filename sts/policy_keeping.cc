@@ -1,9 +1,8 @@
-// What is kept: proactive refresh, bounds and who goes first, expiry, and the rows on disk.
+// What is kept in memory: proactive refresh, bounds and who goes first, expiry.
 #include <algorithm>
 #include <tuple>
 #include <utility>
 
-#include "smtp/base/hop.h"
 #include "sts/policy_domain.h"
 
 namespace holdfast {
@@ -14,12 +13,12 @@ constexpr Duration kSpreadAfterStart = std::chrono::minutes(10);  // what fell d
 // All of Limits::domains in a day, twice over, though every fetch took its whole minute.
 constexpr std::size_t kRefreshesAtOnce = 32;
 
+}  // namespace
+
 std::size_t octets_of(const CachedPolicy& policy) {
   return policy.domain.text().size() + policy.id.size() + policy.policy.lines.octets() +
          policy.policy.mx.octets();
 }
-
-}  // namespace
 
 SteadyTime PolicyService::next_refresh(const CachedPolicy& policy) const {
   const Duration refresh = p_.settings.current()->sts.refresh;
@@ -30,13 +29,17 @@ SteadyTime PolicyService::next_refresh(const CachedPolicy& policy) const {
     return std::chrono::duration_cast<Duration>(time * part);
   };
   const SteadyTime due = timeline_.to_steady(policy.fetched) + part_of(std::min(refresh, life), 0.9);
-  const SteadyTime now = p_.clock.now();
-  return due > now ? due : now + part_of(kSpreadAfterStart, 0.0);
+  return due > p_.clock.now() ? due : soon();
+}
+
+SteadyTime PolicyService::soon() const {
+  return p_.clock.now() + std::chrono::duration_cast<Duration>(kSpreadAfterStart * p_.random.unit());
 }
 
 void PolicyService::install(Domain& domain, CachedPolicy policy) {
   if (domain.policy) octets_ -= octets_of(*domain.policy);
   octets_ += octets_of(policy);
+  forget_expired(policy.domain);
   domain.refresh_at = next_refresh(policy);
   domain.policy = std::move(policy);
 }
@@ -95,23 +98,6 @@ std::vector<DomainName> PolicyService::evict(const Domain* keep) {
   return rows;
 }
 
-void PolicyService::erase_later(std::vector<DomainName> rows) {
-  if (!rows.empty()) tasks_.spawn(erase_rows(std::move(rows)));
-}
-
-asio::awaitable<void> PolicyService::erase_rows(std::vector<DomainName> domains) {
-  for (const DomainName& name : domains) {
-    // Fetched again meanwhile: its row is a new one.
-    if (const auto found = domains_.find(name); found != domains_.end() && found->second->policy) continue;
-    auto row = erase_row(name);
-    auto erased = co_await hop(disk_, std::move(row));
-    if (erased) continue;
-    Fields fields;
-    fields.add("domain", name.text()).add("reason", erased.error().text());
-    p_.log.error("a row of the policy cache could not be erased", fields);
-  }
-}
-
 asio::awaitable<void> PolicyService::refresh_forever() {
   while (true) {
     const bool due = co_await sleep_for(p_.clock, kSweepEvery);
@@ -164,7 +150,6 @@ void PolicyService::sweep() {
     break;
   }
 
-  std::vector<DomainName> rows;
   for (const DomainName& name : gone) {
     const auto found = domains_.find(name);
     if (found == domains_.end()) continue;
@@ -174,12 +159,12 @@ void PolicyService::sweep() {
       p_.log.event("sts_policy",
                    fields.add("domain", name.text()).add("change", "expired").add("id", domain.policy->id));
       octets_ -= octets_of(*domain.policy);
+      keep_expired(*domain.policy);
       domain.policy.reset();
-      rows.push_back(name);
     }
     if (now >= domain.used + kLongestBackOff) drop(name);
   }
-  erase_later(std::move(rows));
+  erase_later(trim_expired());
 }
 
 asio::awaitable<std::vector<PolicyEntry>> PolicyService::list() {
@@ -214,6 +199,10 @@ asio::awaitable<std::size_t> PolicyService::forget(std::optional<DomainName> dom
     known->alarmed.clear();
   }
   const std::size_t count = rows.size();
+  for (const auto& [name, expired] : expired_) {
+    if (!domain || name == *domain) rows.push_back(name);
+  }
+  for (const DomainName& name : rows) forget_expired(name);
   co_await erase_rows(std::move(rows));
   co_return count;
 }

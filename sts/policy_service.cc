@@ -44,19 +44,7 @@ PolicyService::~PolicyService() = default;
 Result<void> PolicyService::load() {
   auto rows = p_.cache.load();
   if (!rows) return rows.error();
-  const WallTime now = timeline_.now();
-  for (CachedPolicy& row : *rows) {
-    if (row.expires <= now) {
-      if (auto erased = p_.cache.erase(row.domain); !erased) return erased.error();
-      continue;
-    }
-    auto& domain = domains_[row.domain];
-    domain = std::make_unique<Domain>();
-    domain->loaded = true;
-    domain->used = timeline_.to_steady(row.fetched);
-    install(*domain, std::move(row));
-  }
-  for (const DomainName& name : evict(nullptr)) {
+  for (const DomainName& name : take_in(std::move(*rows))) {
     if (auto erased = p_.cache.erase(name); !erased) return erased.error();
   }
   return {};

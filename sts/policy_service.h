@@ -14,7 +14,9 @@
 //    used first; an unexpired enforce policy goes only when there is nothing else.
 //
 // Lives on one executor; lookup, refresh, entries, flush and stop hop to it and may be called from any.
-// Expiry follows the Timeline: wall-clock jumps while the relay runs change nothing.
+// Expiry follows the Timeline: wall-clock jumps while the relay runs change nothing. A wrong clock at its
+// start passes, too: what seems to be fetched in the future counts from now, and the rows of expired policies
+// stay on disk for some days of running, in which a start with the right clock finds them again.
 #pragma once
 
 #include <deque>
@@ -112,6 +114,11 @@ class PolicyService final : public PolicyStore {
   void downgrade(const DomainName& name, std::string_view cause, const CachedPolicy& held,
                  std::string_view detail);
   SteadyTime next_refresh(const CachedPolicy& policy) const;
+  SteadyTime soon() const;
+  std::vector<DomainName> take_in(std::vector<CachedPolicy> rows);
+  void keep_expired(const CachedPolicy& policy);
+  void forget_expired(const DomainName& name);
+  std::vector<DomainName> trim_expired();
   void install(Domain& domain, CachedPolicy policy);
   void drop(const DomainName& name);
   void sweep();
@@ -126,6 +133,14 @@ class PolicyService final : public PolicyStore {
   TaskGroup tasks_;
   std::unordered_map<DomainName, std::unique_ptr<Domain>> domains_;
   std::size_t octets_ = 0;
+  // Rows on disk whose policy has expired, as far as our clock can tell; bounded like what is in force.
+  struct Expired {
+    SteadyTime erase_at;
+    WallTime expires;
+    std::size_t octets;
+  };
+  std::unordered_map<DomainName, Expired> expired_;
+  std::size_t expired_octets_ = 0;
   std::deque<DomainName> due_;  // to be refreshed, what expires first in front; made anew at each sweep
   std::size_t refreshers_ = 0;  // that work on it
 };
