@@ -14,7 +14,7 @@ using std::chrono::seconds;
 constexpr auto kLook = seconds(5);
 constexpr auto kSettle = seconds(60);  // after midnight: what ended in the old day is in the ledger by then
 constexpr std::size_t kRound = 500;    // reports per look: bounds memory and what a look can take
-constexpr std::size_t kAtATime = 8;
+constexpr std::size_t kAtATime = 16;
 constexpr auto kCleanEvery = hours(1);
 constexpr auto kKeepSessions = std::chrono::days(3);  // after the report ended: for preview and questions
 constexpr auto kKeepReports = std::chrono::days(14);
@@ -24,10 +24,12 @@ asio::awaitable<Result<void>> call(std::function<Result<void>()> work) { co_retu
 }  // namespace
 
 struct Reporter::Round {
-  std::deque<LedgerDay> work;
-  std::size_t running = 0;
+  std::size_t left = 0;  // reports that are not worked on yet
   std::string trouble;
-  Notifier done;
+};
+struct Reporter::Work {
+  LedgerDay which;
+  std::shared_ptr<Round> round;
 };
 
 Reporter::Reporter(Parts parts)
@@ -59,7 +61,7 @@ asio::awaitable<void> Reporter::run() {
   if (settings->tlsrpt.enabled) co_await check_key(settings);
   bool awake = true;
   while (awake) {
-    co_await look();
+    tasks_.spawn(look());
     awake = co_await sleep_for(parts_.clock, kLook);
   }
 }
@@ -68,34 +70,55 @@ asio::awaitable<void> Reporter::look() {
   again_ = true;
   if (looking_) co_return;
   looking_ = true;
+  auto round = std::make_shared<Round>();
   while (again_ && !tasks_.stopping()) {
     again_ = false;
-    auto round = std::make_shared<Round>();
-    auto frozen = co_await freeze_past_days(false);
-    if (!frozen) round->trouble = frozen.error().text();
-    std::vector<ReportProgress> due;
-    std::function<Result<void>()> find = [&]() -> Result<void> {
-      auto found = parts_.store.due(parts_.clock.wall(), kRound);
-      if (!found) return found.error();
-      due = std::move(*found);
-      return {};
-    };
-    auto found = co_await on_disk(std::move(find));
-    if (!found) round->trouble = found.error().text();
-    for (const auto& report : due) round->work.push_back({report.day, report.domain});
-    for (std::size_t i = 0; i < std::min(kAtATime, due.size()); ++i) {
-      if (tasks_.spawn(work_through(round))) ++round->running;
-    }
-    while (round->running > 0) co_await round->done.wait_through_cancellation();
+    co_await hand_out(round);
+  }
+  looking_ = false;
+  while (round->left > 0 && workers_ > 0) co_await landed_.wait_through_cancellation();
+  if (!tasks_.stopping()) co_await keep_up(round);
+}
+
+// Freezes what is to be frozen, and gives what is due to the workers.
+asio::awaitable<void> Reporter::hand_out(std::shared_ptr<Round> round) {
+  auto frozen = co_await freeze_past_days(false);
+  if (!frozen) round->trouble = frozen.error().text();
+  if (busy_.size() >= kRound) co_return;
+  std::vector<ReportProgress> due;
+  std::function<Result<void>()> find = [&, limit = kRound + busy_.size()]() -> Result<void> {
+    auto found = parts_.store.due(parts_.clock.wall(), limit);
+    if (!found) return found.error();
+    due = std::move(*found);
+    return {};
+  };
+  auto found = co_await on_disk(std::move(find));
+  if (!found) round->trouble = found.error().text();
+  for (const auto& report : due) {
+    if (!busy_.emplace(report.day, report.domain).second) continue;  // due until it is worked on
+    work_.push_back({{report.day, report.domain}, round});
+    ++round->left;
+  }
+  for (std::size_t more = std::min(kAtATime - workers_, work_.size()); more > 0; --more) {
+    ++workers_;
+    if (tasks_.spawn(work_through())) continue;
+    --workers_;
+    break;
+  }
+}
+
+asio::awaitable<void> Reporter::keep_up(std::shared_ptr<Round> round) {
+  if (!keeping_up_) {
+    keeping_up_ = true;
     auto taken_up = co_await take_up_ends();
     if (!taken_up) round->trouble = taken_up.error().text();
     auto cleaned = co_await clean_up();
     if (!cleaned) round->trouble = cleaned.error().text();
-    if (!round->trouble.empty() && round->trouble != trouble_ && !tasks_.stopping())
-      parts_.log.error("TLS reports wait: " + round->trouble);
-    trouble_ = round->trouble;
+    keeping_up_ = false;
   }
-  looking_ = false;
+  if (!round->trouble.empty() && round->trouble != trouble_ && !tasks_.stopping())
+    parts_.log.error("TLS reports wait: " + round->trouble);
+  trouble_ = round->trouble;
 }
 
 asio::awaitable<Result<void>> Reporter::freeze_past_days(bool at_once) {
@@ -120,15 +143,32 @@ asio::awaitable<Result<void>> Reporter::freeze_past_days(bool at_once) {
   co_return done;
 }
 
-asio::awaitable<void> Reporter::work_through(std::shared_ptr<Round> round) {
-  while (!round->work.empty() && !tasks_.stopping()) {
-    const LedgerDay which = round->work.front();
-    round->work.pop_front();
-    auto processed = co_await process(which);
-    if (!processed) round->trouble = processed.error().text();
+asio::awaitable<void> Reporter::work_through() {
+  // However it ends, nobody waits for what is not worked on any more.
+  struct Worker {
+    Reporter& reporter;
+    ~Worker() {
+      --reporter.workers_;
+      reporter.landed_.notify();
+    }
+  };
+  struct Landing {
+    Reporter& reporter;
+    const Work& work;
+    ~Landing() {
+      reporter.busy_.erase({work.which.day, work.which.domain});
+      --work.round->left;
+      reporter.landed_.notify();
+    }
+  };
+  const Worker worker{*this};
+  while (!work_.empty() && !tasks_.stopping()) {
+    const Work work = std::move(work_.front());
+    work_.pop_front();
+    const Landing landing{*this, work};
+    auto processed = co_await process(work.which);
+    if (!processed) work.round->trouble = processed.error().text();
   }
-  --round->running;
-  round->done.notify();
 }
 
 asio::awaitable<Result<void>> Reporter::clean_up() {

@@ -2,7 +2,8 @@
 //
 // Procedure, every few seconds: when a UTC day is over, close it in the ledger and freeze its reports; work
 // on those whose time has come: look the targets up (DNS failures are tried again), build the text, POST it
-// or give it to the queue as a signed mail; write down each step before the next. A day's sessions are erased
+// or give it to the queue as a signed mail, to its targets beside each other; write down each step before the
+// next. A day's sessions are erased
 // from the ledger a few days after its report was sent or given up.
 //
 // In four files: the rounds (reporter.cc), one report from state to state (…_process.cc), one target tried
@@ -12,6 +13,8 @@
 #pragma once
 
 #include <deque>
+#include <set>
+#include <utility>
 
 #include "config/settings_source.h"
 #include "smtp/base/log.h"
@@ -62,11 +65,14 @@ class Reporter {
   // The reports of a day that are news, with their targets; the status page's part of it. On any executor.
   asio::awaitable<Result<std::vector<ReportProgress>>> reports(std::chrono::sys_days day, std::size_t limit);
 
-  // One round of work, as it happens every few seconds. On `executor`; for tests, too.
+  // One round of work, as it happens every few seconds: returns once what was due at its beginning is worked
+  // on. Rounds overlap, so that reports that take long delay no others. On `executor`; for tests, too.
   asio::awaitable<void> look();
 
  private:
   struct Round;
+  struct Work;
+  struct Posts;
   struct KeyState {
     KeyRecord record;
     std::string missing = "not looked for yet";  // "" = found in DNS
@@ -76,13 +82,19 @@ class Reporter {
 
   asio::awaitable<void> run();
   asio::awaitable<Result<void>> freeze_past_days(bool at_once);
-  asio::awaitable<void> work_through(std::shared_ptr<Round> round);
+  asio::awaitable<void> hand_out(std::shared_ptr<Round> round);
+  asio::awaitable<void> work_through();
+  asio::awaitable<void> keep_up(std::shared_ptr<Round> round);
   asio::awaitable<Result<void>> process(LedgerDay which);
   asio::awaitable<bool> prepare(ReportProgress& report, SettingsPtr settings);
   asio::awaitable<Result<std::string>> build(ReportProgress& report, SettingsPtr settings,
                                              std::vector<ReportTarget> targets);
-  asio::awaitable<Attempt> try_target(const ReportProgress& report, std::size_t index, SettingsPtr settings);
-  asio::awaitable<Attempt> post(const ReportProgress& report, std::string url, SettingsPtr settings);
+  asio::awaitable<Result<bool>> try_targets(ReportProgress& report, SettingsPtr settings);
+  asio::awaitable<Result<bool>> note(ReportProgress& report, std::size_t index, Attempt made,
+                                     SettingsPtr settings);
+  asio::awaitable<void> post_beside(std::shared_ptr<Posts> posts, std::size_t index, std::string url,
+                                    SettingsPtr settings);
+  asio::awaitable<Attempt> post(std::string body, std::string url, SettingsPtr settings);
   asio::awaitable<Attempt> mail(const ReportProgress& report, ReportTarget target, SettingsPtr settings);
   void tell(const ReportProgress& report, const TargetProgress& target) const;
   asio::awaitable<Result<void>> save(const ReportProgress& report, bool release);
@@ -100,7 +112,11 @@ class Reporter {
   std::chrono::sys_days frozen_before_{};
   std::optional<WallTime> cleaned_;
   bool ends_taken_up_ = false;
-  bool looking_ = false, again_ = false;
+  bool looking_ = false, again_ = false, keeping_up_ = false;
+  std::deque<Work> work_;
+  std::set<std::pair<std::chrono::sys_days, DomainName>> busy_;  // in work_, or worked on
+  std::size_t workers_ = 0;
+  Notifier landed_;      // a report, or a worker
   std::string trouble_;  // of the last round, told once
 };
 

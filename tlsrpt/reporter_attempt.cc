@@ -37,23 +37,15 @@ std::string joined(const Reply& reply) {
 
 }  // namespace
 
-asio::awaitable<Attempt> Reporter::try_target(const ReportProgress& report, std::size_t index,
-                                              SettingsPtr settings) {
-  const ReportTarget target = report.targets[index].target;
-  if (target.kind == ReportTarget::Kind::mailto) co_return co_await mail(report, target, settings);
-  co_return co_await post(report, target.address, settings);
-}
-
 // Section 5.4.
-asio::awaitable<Attempt> Reporter::post(const ReportProgress& report, std::string address,
-                                        SettingsPtr settings) {
+asio::awaitable<Attempt> Reporter::post(std::string body, std::string address, SettingsPtr settings) {
   auto url = HttpsUrl::parse(address, settings->tlsrpt.https_port);
   if (!url) co_return attempt(Attempt::Result::useless, url.error().detail);
   HttpLimits limits;
   limits.max_body = kMaxHttpAnswer;
   limits.total = kHttpLimit;
   auto response =
-      co_await parts_.https.post(std::move(*url), "application/tlsrpt+gzip", gzip(report.json), limits);
+      co_await parts_.https.post(std::move(*url), "application/tlsrpt+gzip", std::move(body), limits);
   if (!response) {
     const bool never = response.error().is(StsError::not_permitted);
     co_return attempt(never ? Attempt::Result::useless : Attempt::Result::again, response.error().text());

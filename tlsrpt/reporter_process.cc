@@ -1,5 +1,6 @@
 // The part of the Reporter that takes one report through its states: leased, its targets looked up, its text
 // built, each target tried, each step saved before the next.
+#include "tlsrpt/gzip.h"
 #include "tlsrpt/report_bound.h"
 #include "tlsrpt/reporter.h"
 
@@ -8,7 +9,8 @@ namespace {
 
 using std::chrono::minutes;
 
-constexpr auto kLease = minutes(15);  // more than the slowest report: ten targets, a minute each
+constexpr auto kLease =
+    minutes(15);  // more than the slowest report: a look-up, then a minute for its targets
 
 bool has_failures(const Report& report) {
   return std::any_of(report.policies.begin(), report.policies.end(),
@@ -23,6 +25,14 @@ bool is_excluded(const TlsrptSettings& settings, const DomainName& domain) {
 }
 
 }  // namespace
+
+// The POSTs of one report, which is their parent's alone to read and write.
+struct Reporter::Posts {
+  std::string body;
+  std::deque<std::pair<std::size_t, Attempt>> made;  // (target, what became of it), not noted yet
+  std::size_t under_way = 0;
+  Notifier landed;
+};
 
 asio::awaitable<Result<void>> Reporter::save(const ReportProgress& report, bool release) {
   std::function<Result<void>()> work = [this, &report, release] {
@@ -53,17 +63,76 @@ asio::awaitable<Result<void>> Reporter::process(LedgerDay which) {
     auto saved = co_await save(*report, !goes_on);
     if (!saved || !goes_on) co_return saved;
   }
-  for (std::size_t i = 0; i < report->targets.size(); ++i) {
-    if (report->targets[i].state != TargetState::waiting) continue;
-    if (!is_due(report->targets[i].next, parts_.clock.wall())) continue;
-    const Attempt made = co_await try_target(*report, i, settings);
-    if (tasks_.stopping() && made.result == Attempt::Result::again) co_return Result<void>();
-    tried(*report, i, made, parts_.clock.wall(), settings->tlsrpt.retry_for);
-    auto saved = co_await save(*report, false);
-    if (!saved) co_return saved;
-    tell(*report, report->targets[i]);
-  }
+  auto all_tried = co_await try_targets(*report, settings);
+  if (!all_tried) co_return all_tried.error();
+  if (!*all_tried) co_return Result<void>();
   co_return co_await save(*report, true);
+}
+
+// Posts go out beside each other and beside the mails: a target that hangs costs its report the time of one
+// POST, and the other targets nothing. What became of each is noted as it comes. False when told to stop
+// before something was known.
+asio::awaitable<Result<bool>> Reporter::try_targets(ReportProgress& report, SettingsPtr settings) {
+  auto posts = std::make_shared<Posts>();
+  std::vector<std::size_t> mails;
+  for (std::size_t i = 0; i < report.targets.size(); ++i) {
+    const TargetProgress& target = report.targets[i];
+    if (target.state != TargetState::waiting || !is_due(target.next, parts_.clock.wall())) continue;
+    if (target.target.kind == ReportTarget::Kind::mailto) {
+      mails.push_back(i);
+      continue;
+    }
+    if (posts->body.empty()) posts->body = gzip(report.json);
+    ++posts->under_way;
+    if (!tasks_.spawn(post_beside(posts, i, target.target.address, settings))) --posts->under_way;
+  }
+  bool all = !tasks_.stopping();
+  std::optional<Error> failure;
+  for (const std::size_t index : mails) {
+    Attempt made = co_await mail(report, report.targets[index].target, settings);
+    auto noted = co_await note(report, index, std::move(made), settings);
+    if (!noted) failure = noted.error();
+    all = all && noted && *noted;
+    if (!all) break;  // but what is posted is noted, if it can be
+  }
+  while (posts->under_way > 0 || !posts->made.empty()) {
+    if (posts->made.empty()) {
+      co_await posts->landed.wait_through_cancellation();
+      continue;
+    }
+    auto [index, made] = std::move(posts->made.front());
+    posts->made.pop_front();
+    auto noted = co_await note(report, index, std::move(made), settings);
+    if (!noted) failure = noted.error();
+    all = all && noted && *noted;
+  }
+  if (failure) co_return *failure;
+  co_return all;
+}
+
+asio::awaitable<void> Reporter::post_beside(std::shared_ptr<Posts> posts, std::size_t index, std::string url,
+                                            SettingsPtr settings) {
+  struct Landing {
+    Posts& posts;
+    ~Landing() {
+      --posts.under_way;
+      posts.landed.notify();
+    }
+  };
+  const Landing landing{*posts};
+  Attempt made = co_await post(posts->body, std::move(url), std::move(settings));
+  posts->made.emplace_back(index, std::move(made));
+}
+
+// Writes down what became of a target; false when that is only that we were told to stop.
+asio::awaitable<Result<bool>> Reporter::note(ReportProgress& report, std::size_t index, Attempt made,
+                                             SettingsPtr settings) {
+  if (tasks_.stopping() && made.result == Attempt::Result::again) co_return false;
+  tried(report, index, made, parts_.clock.wall(), settings->tlsrpt.retry_for);
+  auto saved = co_await save(report, false);
+  if (!saved) co_return saved.error();
+  tell(report, report.targets[index]);
+  co_return true;
 }
 
 // False when we were told to stop before anything was known.
