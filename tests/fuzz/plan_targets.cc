@@ -101,7 +101,9 @@ MxFacts choose_facts(Choices& choose, const DomainName& host) {
   // Of what a domain may publish, with the length that its digest has or another one.
   static constexpr std::size_t kSizes[] = {32, 64, 0, 31};
   MxFacts facts;
-  facts.addresses.status = choose.below(8) == 7 ? DnsStatus::server_failure : DnsStatus::ok;
+  const std::size_t failing = choose.below(8);
+  if (failing == 6) facts.addresses.alias_status = DnsStatus::timed_out;
+  facts.addresses.status = failing == 7 ? DnsStatus::server_failure : DnsStatus::ok;
   facts.addresses.secure = choose.flag();
   facts.tlsa_status = choose.of(kStatus);
   facts.tlsa_secure = choose.flag();
@@ -242,9 +244,9 @@ Verdict judge(const Case& made, const std::string& host, const MxFacts& facts) {
       has_policy && made.mode == Mode::enforce && request.sts_mode == PolicyMode::enforce && !optional;
   const bool dane = request.dane_mode == PolicyMode::enforce && !optional;
   const bool secure_set = facts.tlsa_status == DnsStatus::ok && facts.tlsa_secure && !facts.tlsa.empty();
-  const bool tlsa_hidden = facts.tlsa_status == DnsStatus::server_failure ||
-                           facts.tlsa_status == DnsStatus::timed_out ||
-                           facts.tlsa_status == DnsStatus::cname_limit;
+  const bool tlsa_hidden =
+      facts.tlsa_status == DnsStatus::server_failure || facts.tlsa_status == DnsStatus::timed_out ||
+      facts.tlsa_status == DnsStatus::cname_limit || facts.addresses.alias_status != DnsStatus::ok;
   const auto& route = request.route;
 
   Verdict verdict;
