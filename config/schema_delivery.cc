@@ -92,11 +92,13 @@ std::vector<Key> route_keys() {
          "where it goes; several fail over", read_next_hop, print_next_hop)
       .must()
       .such_as("[\"mx.corp.example:25\"]");
-  k.choice<RouteTls>("tls", &RouteSettings::tls, "verify",
-                     {{"verify", RouteTls::verify},
-                      {"required", RouteTls::required},
-                      {"opportunistic", RouteTls::opportunistic}},
-                     "raises what the via domain's own policy asks, never lowers it");
+  k.choice<RouteTls>(
+      "tls", &RouteSettings::tls, "verify",
+      {{"verify", RouteTls::verify},
+       {"required", RouteTls::required},
+       {"opportunistic", RouteTls::opportunistic}},
+      "raises what the via domain's own policy asks, never lowers it; verify believes mx:domain only with "
+      "DNSSEC or MTA-STS");
   k.text("username", &RouteSettings::username, "", "a name", "log in there", check_user_name);
   k.secret_file("password_file", &RouteSettings::password, "file with the password for it");
   k.text("min_version", &RouteSettings::min_version, "", "1.2 | 1.3; \"\" = as usual", "lowest TLS version",

@@ -255,11 +255,13 @@ Verdict judge(const Case& made, const std::string& host, const MxFacts& facts) {
                   (made.sts.state == StsLookup::State::unknown && request.sts_mode == PolicyMode::enforce &&
                    !optional && request.message_age < std::chrono::minutes(30));
   verdict.dane = dane && secure_set && !matchable(facts).empty();
-  verdict.pkix = sts || (route && route->tls == RouteTls::verify);
+  const bool verify = route && route->tls == RouteTls::verify;
+  verdict.pkix = sts || verify;
   verdict.requiretls = request.message.requiretls;
+  const bool vouched = request.mx.secure || (has_policy && is_listed(made, host)) ||
+                       (verify && host == request.next_hop.text());
+  if (verify) verdict.never = verdict.never || !vouched;
   if (verdict.requiretls) {
-    const bool vouched = request.mx.secure || (has_policy && is_listed(made, host)) ||
-                         (route && route->tls == RouteTls::verify && host == request.next_hop.text());
     verdict.never = verdict.never || !vouched;
     verdict.pkix = verdict.pkix || !verdict.dane;
   }

@@ -90,7 +90,9 @@ TEST(Decide, TlsRequiredNoDoesNotLowerARoute) {
   PlanRequest r = request();
   r.message.tls_required_no = true;
   r.route = RouteTlsDemand{};
+  r.mx.secure = true;
   const MxPlan plan = one(r, absent(), facts());
+  EXPECT_TRUE(plan.usable);
   EXPECT_EQ(plan.requirement.pkix, PkixRequirement{kMx});
   EXPECT_FALSE(plan.requirement.cleartext_allowed);
 }

@@ -169,6 +169,7 @@ TEST(Decide, RouteRaisesAndNeverLowers) {
                         Case{RouteTls::verify, false, TlsVersion::tls13, TlsLevel::authenticated}}) {
     PlanRequest r = request();
     r.route = RouteTlsDemand{c.tls, c.implicit, c.min};
+    r.mx.secure = true;
     const MxPlan plan = one(r, absent(), facts());
     EXPECT_EQ(plan.requirement.level, c.expected);
     EXPECT_EQ(plan.requirement.cleartext_allowed, c.expected == TlsLevel::opportunistic);
