@@ -115,8 +115,8 @@ std::vector<Key> exception_keys() {
          check_domain)
       .such_as("\"partner.example\"");
   k.text("mx", &ExceptionSettings::mx, "", "a host name", "MX host it holds for (or domain)", check_domain);
-  k.list("allow", &ExceptionSettings::allow, {}, "bad-certificate, no-starttls", "what is forgiven",
-         read_relaxation, print_relaxation)
+  k.list("allow", &ExceptionSettings::allow, {}, "bad-certificate, no-starttls",
+         "what is forgiven, but not to a route with a username", read_relaxation, print_relaxation)
       .must()
       .such_as("[\"bad-certificate\"]");
   k.text("reason", &ExceptionSettings::reason, "", "a text", "why; shown in log and check")

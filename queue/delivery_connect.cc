@@ -93,6 +93,15 @@ asio::awaitable<OpenResult> open_connection(Connector& connector, Clock& clock, 
 
   if (!request.username.empty()) {
     result.stage = Stage::auth;
+    // Whatever the requirement was: who has not proved a name gets no password.
+    const TlsEvidence& proved = session.evidence();
+    if (!proved.strict || proved.resumed || (!proved.pkix && !proved.dane)) {
+      describe_session(session, result);
+      result.broken =
+          Error(BaseError::not_permitted, "the server has not proved its name: no password for it");
+      session.close();
+      co_return result;
+    }
     auto reply = co_await session.authenticate(request.username, request.password);
     if (!reply || !reply->accepted()) {
       describe_session(session, result);

@@ -49,6 +49,8 @@ Verdict policy_verdict(const MxPlan& plan, std::string reason, const char* cause
   v.stage = "starttls";
   // Whoever made the exception is to see in the queue that it does not reach far enough.
   if (!plan.lowered_by.empty()) reason += "; the exception (" + plan.lowered_by + ") does not cover this";
+  if (!plan.not_lowered_by.empty())
+    reason += "; the exception (" + plan.not_lowered_by + ") does not reach a route with a password";
   v.text = sanitise(fmt::format("{}: {}", v.mx.empty() ? "the next hop" : v.mx, reason));
   std::string who = blamed(plan);
   if (message.requiretls) who = who.empty() ? "requiretls" : "requiretls " + who;

@@ -37,6 +37,7 @@ RouteTlsDemand demand_of(const RouteSettings& route, const Hop& hop) {
   demand.tls = route.tls;
   demand.implicit_tls = hop.implicit_tls;
   demand.min_version = version_of(route.min_version);
+  demand.password = !route.username.empty();
   for (const std::string& cipher : route.ciphers)
     demand.ciphers += (demand.ciphers.empty() ? "" : ":") + cipher;
   return demand;

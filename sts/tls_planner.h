@@ -10,8 +10,7 @@
 //  3. MTA-STS testing: nothing required; what enforce would have required is watched.
 //  4. REQUIRETLS: an MX whose name nothing vouches for (secure MX records, MTA-STS, a verified route's own
 //     host) is not usable; the others are authenticated, by PKIX where 1 and 2 ask for nothing.
-//  5. The floor (`delivery.tls`, a route's `tls`) raises. With `verify`, an MX that is not the next hop
-//  itself
+//  5. The floor (`delivery.tls`, a route's `tls`) raises. With `verify`, an MX other than the next hop itself
 //     is not usable either unless secure MX records or MTA-STS vouch for its name.
 //  6. An unexpired [[exception]] lowers what it names, never for REQUIRETLS, nor on a route that sends a
 //     password. `TLS-Required: No` turns 1, 2 and the floor into watching; a route's `tls` stays, since it

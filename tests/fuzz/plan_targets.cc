@@ -128,6 +128,7 @@ void choose_route(Choices& choose, PlanRequest& request) {
   route.implicit_tls = choose.flag();
   route.min_version = choose.of(kVersions);
   if (choose.flag()) route.ciphers = "HIGH";
+  route.password = route.tls == RouteTls::verify && choose.flag();
   request.route = route;
 }
 
@@ -225,7 +226,7 @@ struct Lowered {
 
 Lowered lowered(const Case& made, const std::string& host) {
   Lowered by;
-  if (made.request.message.requiretls) return by;
+  if (made.request.message.requiretls || (made.request.route && made.request.route->password)) return by;
   for (const Case::Exception& exception : made.exceptions) {
     if (exception.over || !(exception.for_domain || (!exception.mx.empty() && exception.mx == host)))
       continue;

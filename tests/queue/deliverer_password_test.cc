@@ -1,6 +1,7 @@
 // One delivery at a time: whom a route's password goes to.
 #include <gmock/gmock.h>
 
+#include "queue/delivery_connect.h"
 #include "tests/queue/deliverer_fixture.h"
 
 namespace holdfast {
@@ -10,7 +11,7 @@ using ::testing::HasSubstr;
 
 class RoutePassword : public Delivery {
  protected:
-  void boot_with(const std::string& via, NextHop::Kind kind) {
+  void boot_with(const std::string& via, NextHop::Kind kind, std::vector<ExceptionSettings> exceptions = {}) {
     RouteSettings route;
     route.recipients = {"corp.example"};
     NextHop hop;
@@ -22,8 +23,17 @@ class RoutePassword : public Delivery {
     route.password = "secret";
     Settings s = delivery_settings();
     s.routes.push_back(std::move(route));
+    s.exceptions = std::move(exceptions);
     boot(std::move(s));
     mx.tls_extensions.push_back("AUTH PLAIN");
+  }
+  static ExceptionSettings exception(std::vector<Relaxation> allow) {
+    ExceptionSettings e;
+    e.mx = "smart.example";
+    e.allow = std::move(allow);
+    e.reason = "ticket 4711";
+    e.until = std::chrono::year(2999) / 1 / 1;
+    return e;
   }
   void expect_kept() {
     EXPECT_EQ(mx.authenticated, "");
@@ -63,6 +73,53 @@ TEST_F(RoutePassword, GoesToAnMxThatThePolicyOfTheDomainLists) {
   send({"user@corp.example"});
   EXPECT_NE(mx.authenticated, "") << relay->reason_of("user@corp.example");
   EXPECT_EQ(mx.taken.size(), 1U);
+}
+
+TEST_F(RoutePassword, IsGivenAwayByNoException) {
+  for (const Relaxation allowed : {Relaxation::bad_certificate, Relaxation::no_starttls}) {
+    mx = TestMx();
+    boot_with("smart.example", NextHop::Kind::host, {exception({allowed})});
+    mx.tls = certificate_for("elsewhere.example");
+    relay->connector.servers["192.0.2.1"] = &mx;
+    relay->dns.address("smart.example", "192.0.2.1");
+    send({"user@corp.example"});
+    expect_kept();
+    EXPECT_THAT(relay->reason_of("user@corp.example"), HasSubstr("ticket 4711"));
+    EXPECT_THAT(relay->reason_of("user@corp.example"), HasSubstr("password"));
+    relay.reset();
+  }
+}
+
+// The last look, whatever plan led here.
+TEST_F(RoutePassword, GoesToNobodyWhoHasNotProvedAName) {
+  boot();
+  mx.tls = certificate_for("smart.example");
+  mx.tls_extensions.push_back("AUTH PLAIN");
+  relay->connector.servers["192.0.2.1"] = &mx;
+  OpenRequest request;
+  request.key.ip = parse_ip("192.0.2.1").value();
+  request.our_name = "relay.example";
+  request.username = "relay";
+  request.password = "secret";
+  request.contexts = relay->contexts;
+  request.requirement.level = TlsLevel::encrypted;
+  request.requirement.watch_pkix = PkixRequirement{DomainName::parse("elsewhere.example").value()};
+  OpenRequest proven = request;
+  OpenResult opened =
+      run(relay->context, relay->clock, open_connection(relay->connector, relay->clock, std::move(request)));
+  EXPECT_FALSE(opened.connection);
+  ASSERT_TRUE(opened.broken);
+  EXPECT_EQ(opened.stage, Stage::auth);
+  EXPECT_THAT(opened.broken->text(), HasSubstr("password"));
+  EXPECT_EQ(mx.authenticated, "");
+
+  proven.requirement.level = TlsLevel::authenticated;
+  proven.requirement.min_version = TlsVersion::tls12;
+  proven.requirement.pkix = PkixRequirement{DomainName::parse("smart.example").value()};
+  opened =
+      run(relay->context, relay->clock, open_connection(relay->connector, relay->clock, std::move(proven)));
+  EXPECT_TRUE(opened.connection);
+  EXPECT_NE(mx.authenticated, "");
 }
 
 }  // namespace

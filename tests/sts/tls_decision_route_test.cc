@@ -57,5 +57,22 @@ TEST(Decide, NothingLowersWhoVouchesForTheMxOfAVerifiedRoute) {
   EXPECT_FALSE(one(r, absent(), facts()).usable);
 }
 
+TEST(Decide, ExceptionsDoNotReachARouteThatSendsAPassword) {
+  for (const Relaxation allowed : {Relaxation::bad_certificate, Relaxation::no_starttls}) {
+    PlanRequest r = verified({kDomain});
+    r.exceptions = {exception({allowed})};
+    const MxPlan lowered = one(r, absent(), facts());
+    EXPECT_FALSE(lowered.requirement.pkix);
+    EXPECT_EQ(lowered.lowered_by, "ticket 4711");
+    r.route->password = true;
+    const MxPlan kept = one(r, absent(), dane());
+    EXPECT_EQ(kept.requirement.level, TlsLevel::authenticated);
+    EXPECT_TRUE(kept.requirement.pkix && kept.requirement.dane);
+    EXPECT_EQ(kept.finding, PlanFinding::none);
+    EXPECT_EQ(kept.lowered_by, "");
+    EXPECT_EQ(kept.not_lowered_by, "ticket 4711");
+  }
+}
+
 }  // namespace
 }  // namespace holdfast::decision
