@@ -73,7 +73,15 @@ asio::awaitable<OpenResult> open_connection(Connector& connector, Clock& clock, 
   if (upgrade) {
     result.stage = Stage::starttls;
     result.is_session = true;
-    result.tls_failure = co_await session.start_tls(request.contexts, need);
+    auto started = co_await session.start_tls(request.contexts, need);
+    if (started.refused) {
+      describe_session(session, result);
+      result.stage = Stage::ehlo;
+      result.refused = std::move(started.refused);
+      session.close();
+      co_return result;
+    }
+    result.tls_failure = std::move(started.failure);
     const bool goes_on = !result.tls_failure || (result.tls_failure.error == TlsError::not_offered &&
                                                  need.cleartext_allowed && session.usable());
     if (!goes_on) {

@@ -81,6 +81,13 @@ struct TransactionResult {
   bool in_doubt = false;
 };
 
+// Both empty: the requirement is met and the peer took EHLO.
+struct StartTlsResult {
+  TlsFailure failure;
+  // The peer's reply to EHLO under TLS, where it refuses: TLS itself did not fail.
+  std::optional<Reply> refused;
+};
+
 class ClientSession {
  public:
   // `clock` outlives the session. `our_name` is said in EHLO. `stream` may be a TlsStream (implicit TLS).
@@ -92,10 +99,9 @@ class ClientSession {
 
   // Requires extensions().starttls; otherwise TlsError::not_offered without a byte sent. On failure the
   // session is closed, except for TlsError::not_offered; evidence() then holds what the handshake showed,
-  // with the PKIX and the DANE failure each on its own. A peer that refuses EHLO after TLS is
-  // connection_lost, code "ehlo-NNN".
-  asio::awaitable<TlsFailure> start_tls(std::shared_ptr<const TlsClientContexts> contexts,
-                                        TlsRequirement requirement);
+  // with the PKIX and the DANE failure each on its own. It is closed, too, where the peer refuses EHLO.
+  asio::awaitable<StartTlsResult> start_tls(std::shared_ptr<const TlsClientContexts> contexts,
+                                            TlsRequirement requirement);
 
   // RFC 4954 with PLAIN, else LOGIN. Only after TLS; BaseError::not_permitted otherwise.
   asio::awaitable<Result<Reply>> authenticate(std::string username, std::string password);

@@ -22,24 +22,30 @@ TlsFailure refused(const Reply& reply) {
                 std::to_string(reply.code));
 }
 
+StartTlsResult ended(TlsFailure failure) {
+  StartTlsResult result;
+  result.failure = std::move(failure);
+  return result;
+}
+
 }  // namespace
 
-asio::awaitable<TlsFailure> ClientSession::start_tls(std::shared_ptr<const TlsClientContexts> contexts,
-                                                     TlsRequirement requirement) {
+asio::awaitable<StartTlsResult> ClientSession::start_tls(std::shared_ptr<const TlsClientContexts> contexts,
+                                                         TlsRequirement requirement) {
   auto& talk = impl_->talk;
   if (!impl_->extensions.starttls)
-    co_return failed(TlsError::not_offered, "the EHLO reply holds no STARTTLS");
+    co_return ended(failed(TlsError::not_offered, "the EHLO reply holds no STARTTLS"));
   talk.limit(impl_->timeouts.starttls);
   auto reply = co_await talk.ask("STARTTLS");
-  if (!reply) co_return failed(reply.error());
+  if (!reply) co_return ended(failed(reply.error()));
   if (reply->code != 220) {
     close();
-    co_return refused(*reply);
+    co_return ended(refused(*reply));
   }
   // Whatever came in clear behind the reply would be taken for the peer's first words under TLS.
   if (talk.unread()) {
     close();
-    co_return failed(TlsError::injected, "octets came behind the reply to STARTTLS");
+    co_return ended(failed(TlsError::injected, "octets came behind the reply to STARTTLS"));
   }
   impl_->introduced = false;
   impl_->extensions = Extensions();
@@ -51,7 +57,7 @@ asio::awaitable<TlsFailure> ClientSession::start_tls(std::shared_ptr<const TlsCl
   if (!handshake.stream) {
     impl_->evidence = std::move(handshake.evidence);
     talk.transcript().note("TLS failed: " + handshake.failure.detail);
-    co_return handshake.failure;
+    co_return ended(std::move(handshake.failure));
   }
   impl_->evidence = handshake.stream->evidence();
   impl_->under_tls = true;
@@ -63,18 +69,21 @@ asio::awaitable<TlsFailure> ClientSession::start_tls(std::shared_ptr<const TlsCl
   if (!hello) {
     auto failure = failed(hello.error());
     failure.detail = "EHLO after TLS: " + failure.detail;
-    co_return failure;
+    co_return ended(std::move(failure));
   }
   if (!hello->accepted()) {
     close();
-    co_return failed(TlsError::connection_lost, "EHLO after TLS was answered " + hello->summary(),
-                     "ehlo-" + std::to_string(hello->code));
+    // A reply came over TLS, so TLS works. Only a break without one may be the end of a refused handshake, of
+    // which TLS 1.3 tells here.
+    StartTlsResult result;
+    result.refused = std::move(*hello);
+    co_return result;
   }
   if (auto missing = unmet(impl_->evidence, requirement)) {
     co_await quit();
-    co_return missing;
+    co_return ended(std::move(missing));
   }
-  co_return TlsFailure();
+  co_return StartTlsResult();
 }
 
 }  // namespace holdfast

@@ -145,10 +145,15 @@ struct Handshakes {
   T wait(asio::awaitable<T> task) {
     return run(world.context, world.clock, std::move(task));
   }
-  TlsFailure start_tls(TlsRequirement wanted = verified_by_pkix(kHost)) {
+  StartTlsResult try_tls(TlsRequirement wanted = verified_by_pkix(kHost)) {
     const auto opened = wait(session->open());
     EXPECT_TRUE(opened);
     return wait(session->start_tls(world.contexts, std::move(wanted)));
+  }
+  TlsFailure start_tls(TlsRequirement wanted = verified_by_pkix(kHost)) {
+    const StartTlsResult result = try_tls(std::move(wanted));
+    EXPECT_FALSE(result.refused);
+    return result.failure;
   }
 
   ~Handshakes() {

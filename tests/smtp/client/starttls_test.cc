@@ -97,18 +97,26 @@ TEST(StartTls, WantsRequiretlsOfferedUnderTls) {
   EXPECT_EQ(after.log->secured.at(1), "MAIL FROM:<canary@a.example> REQUIRETLS");
 }
 
-TEST(StartTls, FailsWhenThePeerRefusesEhloUnderTls) {
+// The reply came over TLS: nothing about TLS failed.
+TEST(StartTls, HandsOverTheReplyOfAPeerThatRefusesEhloUnderTls) {
   for (const char* reply : {"421 busy", "502 no"}) {
     Handshakes talk(kBefore, {reply});
-    const auto failure = talk.start_tls();
-    EXPECT_EQ(failure.error, TlsError::connection_lost);
-    EXPECT_EQ(failure.code, "ehlo-" + std::string(reply).substr(0, 3));
+    const auto result = talk.try_tls();
+    EXPECT_FALSE(result.failure) << result.failure.detail;
+    ASSERT_TRUE(result.refused);
+    EXPECT_EQ(result.refused->summary(), reply);
     EXPECT_FALSE(talk.session->usable());
     EXPECT_THAT(talk.log->secured, ElementsAre("EHLO relay.example"));
-    // The handshake itself went well, and says so.
-    EXPECT_TRUE(talk.session->evidence().pkix);
+    EXPECT_TRUE(satisfies(talk.session->evidence(), verified_by_pkix(kHost)));
     EXPECT_FALSE(talk.session->extensions().pipelining) << "said before TLS";
   }
+}
+
+TEST(StartTls, FailsWhenThePeerLeavesWithoutAReplyToEhlo) {
+  Handshakes talk(kBefore, {});
+  const auto failure = talk.start_tls();
+  EXPECT_TRUE(failure);
+  EXPECT_FALSE(talk.session->usable());
 }
 
 asio::awaitable<bool> answer_and_hang(Stream& stream, Lines replies, std::shared_ptr<ServerLog> log) {
@@ -127,7 +135,7 @@ TEST(StartTls, TimesOutWhenThePeerHangs) {
     ASSERT_TRUE(run(world.context, world.clock, session.open()));
     const auto start = world.clock.now();
     const auto failure =
-        run(world.context, world.clock, session.start_tls(world.contexts, verified_by_pkix(kHost)));
+        run(world.context, world.clock, session.start_tls(world.contexts, verified_by_pkix(kHost))).failure;
     EXPECT_EQ(failure.error, TlsError::timed_out) << failure.detail;
     EXPECT_EQ(world.clock.now() - start, std::chrono::minutes(2));
     EXPECT_FALSE(session.usable());
@@ -170,7 +178,7 @@ TEST_P(StartTlsVersions, LeaksNothingWhereverTheWireIsTouched) {
     const auto opened = talk.wait(talk.session->open());
     if (opened && opened->accepted()) {
       const auto failure = talk.wait(talk.session->start_tls(talk.world.contexts, verified_by_pkix(kHost)));
-      if (!failure) {
+      if (!failure.failure && !failure.refused) {
         const auto result = talk.wait(talk.session->send(canary(), body));
         delivered = !result.broken && result.recipients[0].reply.accepted();
       }
