@@ -52,6 +52,13 @@ TlsFailure failure_under(const AppliedPolicy& policy, const MxPlan& mx, const Se
   return facts.failure;
 }
 
+// The domain publishes TLSA records, and the plan could make nothing of any of them: whatever the session
+// did, it authenticated nothing. The plan's finding may be another one.
+bool nothing_usable(const AppliedPolicy& policy, const MxPlan& mx) {
+  return policy.type == Type::tlsa && !policy.text.empty() && !mx.requirement.dane &&
+         !mx.requirement.watch_dane;
+}
+
 SessionOutcome base_outcome(const AppliedPolicy& policy, const DomainName& report_domain, WallTime at) {
   SessionOutcome o;
   o.day = std::chrono::floor<std::chrono::days>(at);
@@ -81,7 +88,10 @@ std::vector<SessionOutcome> session_outcomes(const MxPlan& mx, const SessionFact
   std::vector<SessionOutcome> out;
   for (const AppliedPolicy& policy : policies) {
     SessionOutcome o = base_outcome(policy, facts.report_domain, facts.at);
-    const TlsFailure failure = failure_under(policy, mx, facts);
+    TlsFailure failure = failure_under(policy, mx, facts);
+    // RFC 7672 section 2.2: TLS went on without authentication. RFC 8460 section 4.3.2 has it told.
+    if (!failure && nothing_usable(policy, mx))
+      failure = {TlsError::tlsa_unusable, describe(PlanFinding::tlsa_all_unusable), {}};
     const bool stray_mx = policy.type == Type::sts && mx.finding == PlanFinding::mx_not_in_policy;
     if (stands_for_fetch_failure(policy)) {
       if (!facts.sts_fetch_failure) continue;
@@ -127,7 +137,10 @@ std::vector<SessionOutcome> refused_mx_outcomes(const MxPlan& mx, const DomainNa
 
 ResultType overlooked(const MxPlan& mx, const std::vector<SessionOutcome>& outcomes) {
   for (const SessionOutcome& o : outcomes)
-    if (o.result != ResultType::success && !o.policy.enforced && domain_enforces(o.policy)) return o.result;
+    // A set that cannot be used is reported, but enforcing does without it, too.
+    if (o.result != ResultType::success && o.result != ResultType::tlsa_invalid && !o.policy.enforced &&
+        domain_enforces(o.policy))
+      return o.result;
   const bool unknown = mx.usable && mx.finding == PlanFinding::tlsa_unknown;
   return unknown ? result_type_of(mx.finding) : ResultType::success;
 }

@@ -184,7 +184,8 @@ Cases usages() {
          const Identity identity = own();
          add_secure(world, identity, {record_of(1, 1, 1, identity.chain_pem), stranger(0, 0, 1)});
        },
-       End::over_tls},
+       End::over_tls,
+       {{"tlsa", 0, 1, {"tlsa-invalid"}}}},
       {"AllUnusableStillMeansTls",
        [](World& world) {
          MxSettings clear;

@@ -32,6 +32,8 @@ MxPlan plan(std::vector<AppliedPolicy> policies) {
   MxPlan mx;
   mx.mx.name = domain("mx.a.example");
   mx.policies = std::move(policies);
+  for (const AppliedPolicy& p : mx.policies)
+    if (p.type == Type::tlsa) mx.requirement.dane.emplace();
   return mx;
 }
 
@@ -128,6 +130,39 @@ TEST(DeliveryOutcome, AnUnknownTlsaSetCountsUnderDane) {
   const auto out = refused_mx_outcomes(mx, domain("a.example"), facts().at);
   ASSERT_EQ(out.size(), 1U);
   EXPECT_EQ(out[0].policy.type, Type::tlsa);
+}
+
+// RFC 8460 section 4.3.2: TLS went on, but the domain's records authenticate nothing.
+TEST(DeliveryOutcome, ATlsaSetThatIsWhollyUnusableIsInvalidThoughTheSessionWentOn) {
+  for (const PlanFinding first : {PlanFinding::tlsa_all_unusable, PlanFinding::sts_fetch_failed}) {
+    MxPlan mx = plan({sts(StsMode::enforce, true), tlsa()});
+    mx.finding = first;
+    mx.requirement.dane.reset();
+    const auto out = session_outcomes(mx, facts());
+    ASSERT_EQ(out.size(), 2U);
+    EXPECT_EQ(out[0].result, ResultType::success);
+    EXPECT_EQ(out[1].result, ResultType::tlsa_invalid);
+    EXPECT_EQ(out[1].mx_host, "mx.a.example");
+    EXPECT_EQ(out[1].receiving_ip, "192.0.2.1");
+  }
+}
+
+// Without authentication to fail, what failed is TLS itself.
+TEST(DeliveryOutcome, AFailureOfTlsGoesBeforeAnUnusableTlsaSet) {
+  MxPlan mx = plan({tlsa()});
+  mx.requirement.dane.reset();
+  const auto out = session_outcomes(mx, facts(TlsError::not_offered));
+  ASSERT_EQ(out.size(), 1U);
+  EXPECT_EQ(out[0].result, ResultType::starttls_not_supported);
+}
+
+TEST(DeliveryOutcome, AnUnusableTlsaSetIsNothingThatEnforcingWouldHaveRefused) {
+  AppliedPolicy watched = tlsa();
+  watched.enforced = false;
+  MxPlan mx = plan({watched});
+  mx.requirement.dane.reset();
+  mx.finding = PlanFinding::tlsa_all_unusable;
+  EXPECT_EQ(overlooked(mx, session_outcomes(mx, facts())), ResultType::success);
 }
 
 TEST(DeliveryOutcome, APolicyThatCouldNotBeHadCountsAsStsWithEmptyText) {
