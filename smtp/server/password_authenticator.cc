@@ -203,7 +203,6 @@ asio::awaitable<ScramOffer> PasswordAuthenticator::offer_scram(std::string user,
   ScramOffer offer;
   const auto table = users_.table();
   const UserRecord* record = table->find(user);
-  const bool usable = record != nullptr && !record->suspended && record->scram;
   if (record == nullptr && !table->complete) {
     offer.verdict = AuthVerdict::unavailable;
     co_return offer;
@@ -213,7 +212,7 @@ asio::awaitable<ScramOffer> PasswordAuthenticator::offer_scram(std::string user,
     offer.verdict = AuthVerdict::locked_out;
     co_return offer;
   }
-  offer.keys = usable ? *record->scram : table->decoy_scram(user);
+  offer.keys = table->scram_for(user, record);
   co_return offer;
 }
 

@@ -6,10 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 
 #include "smtp/base/base_error.h"
+#include "smtp/base/key_file.h"
 #include "smtp/base/result.h"
 #include "smtp/wire/base64.h"
 
@@ -18,7 +20,32 @@ namespace {
 
 constexpr Duration kUsersLookInterval = std::chrono::seconds(1);
 
-UserRecord record_of(const UserSettings& user) {
+constexpr std::size_t kSaltSize = 16;  // as make_scram() has it
+
+std::string salt_key(const Settings& settings, Log& log) {
+  if (settings.data_dir.empty()) return random_key();
+  auto key = load_or_make_key(settings.data_dir / "scram.key");
+  if (key) return std::move(*key);
+  log.warning("the key of SCRAM salts cannot be kept: after a restart they tell users from unknown names",
+              Fields().add("why", key.error().detail));
+  return random_key();
+}
+
+std::string derived(std::string_view key, std::string_view purpose, std::string_view name) {
+  std::array<unsigned char, 32> mac{};
+  std::string text(purpose);
+  text += name;
+  unsigned length = 0;
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+       reinterpret_cast<const unsigned char*>(text.data()), text.size(), mac.data(), &length);
+  return std::string(reinterpret_cast<const char*>(mac.data()), mac.size());
+}
+
+std::string salt_of(std::string_view key, std::string_view name) {
+  return derived(key, "salt ", name).substr(0, kSaltSize);
+}
+
+UserRecord record_of(const UserSettings& user, std::string_view key) {
   UserRecord record;
   record.name = user.name;
   record.senders = user.senders;
@@ -30,7 +57,8 @@ UserRecord record_of(const UserSettings& user) {
     // Hashed, though it is here in clear: compared otherwise it would answer faster than the others, and so
     // tell that it exists.
     record.password_hash = hash_password(user.password).value_or("");
-    record.scram = make_scram(user.password);
+    // The salt that the name had when nobody had the name: it does not tell that somebody has it now.
+    record.scram = derive_scram(user.password, salt_of(key, user.name), UserTable().decoy_iterations);
   }
   return record;
 }
@@ -66,25 +94,26 @@ const UserRecord* UserTable::find(std::string_view name) const {
 }
 
 ScramKeys UserTable::decoy_scram(std::string_view name) const {
-  constexpr std::size_t kSaltSize = 16;  // as make_scram() has it
-  const auto digest = [&](std::string_view purpose) {
-    std::array<unsigned char, 32> mac{};
-    std::string text(purpose);
-    text += name;
-    unsigned length = 0;
-    HMAC(EVP_sha256(), decoy_hash.data(), static_cast<int>(decoy_hash.size()),
-         reinterpret_cast<const unsigned char*>(text.data()), text.size(), mac.data(), &length);
-    return std::string(reinterpret_cast<const char*>(mac.data()), mac.size());
-  };
   ScramKeys keys;
   keys.iterations = decoy_iterations;
-  keys.salt = base64_encode(digest("salt ").substr(0, kSaltSize));
-  keys.stored_key = base64_encode(digest("stored "));
-  keys.server_key = base64_encode(digest("server "));
+  keys.salt = base64_encode(salt_of(decoy_key, name));
+  keys.stored_key = base64_encode(derived(decoy_key, "stored ", name));
+  keys.server_key = base64_encode(derived(decoy_key, "server ", name));
   return keys;
 }
 
-UserDirectory::UserDirectory(SettingsPtr settings, Clock& clock, Log& log) : clock_(clock), log_(log) {
+ScramKeys UserTable::scram_for(std::string_view name, const UserRecord* user) const {
+  if (user != nullptr && user->scram && !user->suspended) return *user->scram;
+  ScramKeys keys = decoy_scram(name);
+  if (user != nullptr && user->scram) {
+    keys.salt = user->scram->salt;
+    keys.iterations = user->scram->iterations;
+  }
+  return keys;
+}
+
+UserDirectory::UserDirectory(SettingsPtr settings, Clock& clock, Log& log)
+    : clock_(clock), log_(log), key_(salt_key(*settings, log)) {
   reload(std::move(settings));
 }
 
@@ -160,6 +189,7 @@ void UserDirectory::publish() {
     }
   }
   table->complete = file_known_;
+  table->decoy_key = key_;
   for (const auto& [name, user] : table->users) {
     if (table->decoy_hash.empty()) table->decoy_hash = user.password_hash;
     if (user.scram) table->decoy_iterations = user.scram->iterations;
@@ -186,7 +216,7 @@ void UserDirectory::reload(SettingsPtr settings) {
       record.recipients = user.recipients;
       record.tls_required_no = user.tls_required_no;
     } else {
-      record = record_of(user);
+      record = record_of(user, key_);
     }
     configured.push_back(std::move(record));
   }

@@ -3,6 +3,11 @@
 //
 // A name in the configuration wins over the same name in the file. The file is read again when its time, size
 // or inode has changed; one that cannot be read any more leaves the users as they were.
+//
+// SCRAM tells a salt to whoever asks. That of a name that nobody has follows from the name and from the key
+// data_dir/scram.key; so does that of a user whose password is here in clear. Neither changes by a restart, a
+// reload or another user. Without data_dir, or when the key cannot be kept there, it is of this process
+// alone.
 #pragma once
 
 #include <map>
@@ -26,9 +31,13 @@ struct UserTable {
   bool complete = true;  // false: the users file was never read
 
   const UserRecord* find(std::string_view name) const;
-  // Keys for who has none: the salt follows from the name and from what is stored here, so that it is the
-  // same on each try and after a restart, as a real one is; no password fits them.
+  // Keys for who has none: the salt follows from the name and from decoy_key, so that it is the same on each
+  // try and after a restart, as a real one is; no password fits them.
   ScramKeys decoy_scram(std::string_view name) const;
+  // What a client may be told of `user`: its keys; for a suspended one its salt with keys that fit nothing,
+  // so that a suspension does not show; decoys when it has none.
+  ScramKeys scram_for(std::string_view name, const UserRecord* user) const;
+  std::string decoy_key;
   unsigned decoy_iterations = 10000;  // those of some real user
 };
 
@@ -60,7 +69,8 @@ class UserDirectory {
 
   Clock& clock_;
   Log& log_;
-  std::mutex loading_;  // held while files are read and passwords hashed
+  const std::string key_;  // of salts
+  std::mutex loading_;     // held while files are read and passwords hashed
   SettingsPtr settings_;
   std::vector<UserRecord> configured_, from_file_;
   std::optional<FileMark> mark_;  // of what from_file_ was read from
