@@ -52,7 +52,8 @@ asio::awaitable<void> check_hop(Standalone& tools, std::shared_ptr<const RouteSe
                                 DomainName domain, CheckedHop& out) {
   const SettingsPtr settings = tools.settings();
   out.mx_set = co_await mx_of(tools.resolver(), tools.random(), settings, out.hop, domain.text());
-  if (out.mx_set.verdict == MxVerdict::ok) {
+  const auto nothing = verdict_of(out.mx_set, route != nullptr);
+  if (!nothing || may_be_forged(*nothing, out.mx_set)) {
     PlanRequest request = plan_request(*settings, route.get(), out.hop, out.mx_set);
     request.now = tools.clock().wall();
     request.fresh = true;

@@ -116,8 +116,11 @@ Walk walk_all(CheckResult& result) {
   std::string why;
   result.report_domain = result.hops.front().hop.name;
   for (const CheckedHop& hop : result.hops) {
-    if (const auto nothing = verdict_of(hop.mx_set, !hop.via.empty())) {
+    auto nothing = verdict_of(hop.mx_set, !hop.via.empty());
+    const bool doubtful = nothing && may_be_forged(*nothing, hop.mx_set);
+    if (nothing && !(doubtful && hop.plan.must_wait)) {
       walk.all_unknown = walk.all_unknown && hop.mx_set.verdict == MxVerdict::unknown;
+      if (doubtful) nothing = against_policy(std::move(*nothing), hop.plan);
       if (nothing->kind == Kind::permanent) {
         result.message = *nothing;
         result.verdict = CheckVerdict::bounced;

@@ -105,50 +105,61 @@ PlanRequest DeliveryJob::request_for(const Hop& hop, MxSet mx) const {
   return request;
 }
 
+// The planner's word on the hop, once more where only some messages may go on; nullopt: nothing goes on now.
+asio::awaitable<std::optional<TlsPlan>> DeliveryJob::plan_hop(Hop hop, MxSet mx) {
+  PlanRequest request = request_for(hop, mx);
+  TlsPlan plan = co_await plan_for(context_.planner, hop, std::move(request));
+  co_await look_for_cancellation();
+  if (cancelled_) co_return std::nullopt;
+  if (!plan.must_wait) co_return plan;
+  defer_young(plan);
+  if (!pending()) co_return std::nullopt;
+  PlanRequest again = request_for(hop, std::move(mx));
+  plan = co_await plan_for(context_.planner, hop, std::move(again));
+  co_await look_for_cancellation();
+  if (cancelled_) co_return std::nullopt;
+  if (!plan.must_wait) co_return plan;
+  Verdict v = own_verdict(Verdict::Kind::temporary, "4.4.3", plan.why);
+  v.policy = true;
+  note(std::move(v));
+  co_return std::nullopt;
+}
+
+// DNS leads nowhere.
+void DeliveryJob::conclude(Verdict verdict) {
+  if (verdict.kind != Verdict::Kind::permanent) return note(std::move(verdict));
+  for (InHand& m : messages_)
+    for (Item& item : m.items)
+      if (!item.done) settle(m, item, verdict);
+}
+
 asio::awaitable<void> DeliveryJob::try_hop(Hop hop) {
   MxSet mx = co_await mx_of(context_.resolver, context_.random, grant_.settings, hop, grant_.domain);
   co_await look_for_cancellation();
   if (cancelled_) co_return;  // what was found may be the cancellation's doing
-  if (auto verdict = verdict_of(mx, grant_.route != nullptr)) {
-    if (verdict->kind != Verdict::Kind::permanent) {
-      note(std::move(*verdict));
-      co_return;
-    }
-    for (InHand& m : messages_)
-      for (Item& item : m.items)
-        if (!item.done) settle(m, item, *verdict);
+  auto verdict = verdict_of(mx, grant_.route != nullptr);
+  if (verdict && !may_be_forged(*verdict, mx)) {
+    conclude(std::move(*verdict));
     co_return;
   }
-  PlanRequest request = request_for(hop, mx);
-  TlsPlan plan = co_await plan_for(context_.planner, hop, std::move(request));
-  co_await look_for_cancellation();
-  if (cancelled_) co_return;
-  if (plan.must_wait) {
-    defer_young(plan);
-    if (!pending()) co_return;
-    PlanRequest again = request_for(hop, std::move(mx));
-    plan = co_await plan_for(context_.planner, hop, std::move(again));
-    co_await look_for_cancellation();
-    if (cancelled_) co_return;
-    if (plan.must_wait) {
-      Verdict v = own_verdict(Verdict::Kind::temporary, "4.4.3", plan.why);
-      v.policy = true;
-      note(std::move(v));
-      co_return;
-    }
+  std::optional<TlsPlan> plan = co_await plan_hop(hop, std::move(mx));
+  if (!plan) co_return;
+  if (verdict) {
+    conclude(against_policy(std::move(*verdict), *plan));
+    co_return;
   }
   std::vector<Candidate> candidates;
-  if (!look_at_plan(plan, hop, candidates)) co_return;
+  if (!look_at_plan(*plan, hop, candidates)) co_return;
   order(candidates, hop.port);
   candidates_ = &candidates;
   // An open connection to an MX that is as good as the best comes first.
   for (const Candidate& c : candidates) {
     if (c.mx->mx.preference != candidates.front().mx->mx.preference || !pending() || cancelled_) continue;
-    co_await try_address(hop, plan, c, true);
+    co_await try_address(hop, *plan, c, true);
   }
   for (const Candidate& c : candidates) {
     if (!pending() || cancelled_) break;
-    co_await try_address(hop, plan, c, false);
+    co_await try_address(hop, *plan, c, false);
     co_await look_for_cancellation();
   }
   candidates_ = nullptr;

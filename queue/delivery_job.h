@@ -7,6 +7,8 @@
 // reason that tells the operator most.
 //
 // Rules that have their place here:
+//  - An unsigned DNS answer that would end the mail does not, where the domain has an MTA-STS policy in
+//  force.
 //  - Nothing that is said before a connection has met its requirement is permanent; a refused greeting means
 //    the next MX.
 //  - A 5.7.x of one address family is kept until the other family was asked.
@@ -70,6 +72,8 @@ class DeliveryJob {
   };
 
   asio::awaitable<void> try_hop(Hop hop);
+  asio::awaitable<std::optional<TlsPlan>> plan_hop(Hop hop, MxSet mx);
+  void conclude(Verdict verdict);
   PlanRequest request_for(const Hop& hop, MxSet mx) const;
   bool look_at_plan(const TlsPlan& plan, const Hop& hop, std::vector<Candidate>& out);
   void order(std::vector<Candidate>& candidates, std::uint16_t port) const;

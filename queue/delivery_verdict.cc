@@ -168,6 +168,21 @@ std::optional<Verdict> verdict_of(const MxSet& mx, bool by_route) {
   return v;
 }
 
+bool may_be_forged(const Verdict& verdict, const MxSet& mx) {
+  return verdict.kind == Verdict::Kind::permanent && !mx.secure && !mx.domain.empty();
+}
+
+Verdict against_policy(Verdict verdict, const TlsPlan& plan) {
+  if (!plan.sts || plan.sts->policy.mode == StsMode::none) return verdict;
+  Verdict v =
+      own_verdict(Verdict::Kind::temporary, "4.4.3",
+                  fmt::format("{}; not believed, since DNS does not sign it and the MTA-STS policy in "
+                              "force ({}) names mail servers",
+                              verdict.text, name(plan.sts->policy.mode)));
+  v.stage = verdict.stage;
+  return v;
+}
+
 Verdict tls_refused(const TlsFailure& failure, const MxPlan& plan, const TlsClass& message) {
   auto blame = AppliedPolicy::Type::none;
   for (const auto& p : plan.policies)

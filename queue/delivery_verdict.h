@@ -59,6 +59,12 @@ Verdict own_verdict(Verdict::Kind kind, std::string status, std::string text);
 // Where mail for the domain goes cannot be said, or nowhere; nullopt for MxVerdict::ok. With `by_route` it is
 // the operator's word that leads nowhere, which never bounces mail.
 std::optional<Verdict> verdict_of(const MxSet& mx, bool by_route);
+// A permanent verdict by a DNS answer that nobody signed: whoever forges one would bounce the domain's mail.
+// The policy is asked first.
+bool may_be_forged(const Verdict& verdict, const MxSet& mx);
+// With a policy in force (enforce or testing) the domain itself says that it takes mail: such a verdict
+// becomes temporary, 4.4.3.
+Verdict against_policy(Verdict verdict, const TlsPlan& plan);
 // TLS did not come about as required (4.7.5, RFC 8461 section 5).
 Verdict tls_refused(const TlsFailure& failure, const MxPlan& plan, const TlsClass& message);
 // The plan excludes the MX.
