@@ -5,6 +5,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_future.hpp>
 #include <latch>
 #include <thread>
@@ -264,15 +265,17 @@ asio::awaitable<void> Relay::stop_tasks() {
 }
 
 asio::awaitable<void> Relay::stop() {
-  const auto grace = settings_.current()->shutdown.grace;
-  const auto deadline = clock_.now() + grace;
+  const Duration grace = settings_.current()->shutdown.grace;
   accepting_ = false;
-  for (auto& listener : listeners_) {
-    co_await listener->stop(std::max<Duration>(Duration{}, deadline - clock_.now()));
-  }
-  if (started_) {
-    co_await scheduler_->stop(std::max<Duration>(Duration{}, deadline - clock_.now()));
-  }
+  for (auto& listener : listeners_) co_await listener->stop_accepting();
+  // At once, so that no session takes their time from deliveries: one that is cut off between the final dot
+  // and its reply is a message sent twice. What the last sessions hand in waits for the next start.
+  TaskGroup draining(co_await asio::this_coro::executor, [this](std::string what) {
+    log_.error("an exception ended a part of the stop: " + what);
+  });
+  for (auto& listener : listeners_) draining.spawn(listener->stop(grace));
+  if (started_) draining.spawn(scheduler_->stop(grace));
+  co_await draining.drained();
   if (started_) co_await reporter_->stop();
   auto stopping_tasks = stop_tasks();
   co_await hop(workers_.shared(), std::move(stopping_tasks));

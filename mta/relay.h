@@ -3,7 +3,8 @@
 // This is the one place that builds real objects and hands them to each other; members stand in the order of
 // construction, and what stands later may use what stands before. Procedure: build() opens the stores and
 // loads the certificate (each failure names what to mend), start() begins to deliver and to listen, stop()
-// drains: listeners first, then deliveries, then the ledger and the stores.
+// closes all listening sockets, lets sessions and deliveries finish what they have in hand, all within one
+// grace, then stops the ledger and the stores.
 #pragma once
 
 #include <atomic>

@@ -99,6 +99,7 @@ void Scheduler::read_inbox() {
   for (auto& [permit, report] : in.reports) on_report(permit, std::move(report));
   for (Claim& claim : in.offered) {
     offered_waiting_ -= claim.recipients.size();
+    if (agents_closed_) continue;  // durable, and given out again by the next start
     take_in_hand(claim);
     place(std::move(claim), true);
   }
@@ -153,6 +154,7 @@ asio::awaitable<void> Scheduler::stop_here(Duration grace) {
   group_.stop();
   co_await group_.drained();
   read_inbox();
+  agents_closed_ = true;
   for (DeliveryAgent* agent : agents_) co_await agent->close();
   read_inbox();  // what they wrote last
   inbox_timer_->cancel();

@@ -63,7 +63,8 @@ class Scheduler final : public ReadyWork, public GrantSink {
   void add_agent(DeliveryAgent& agent);  // outlives the scheduler's stop()
   void start();
   // Stops granting, lets deliveries finish for `grace`, cancels the rest, gives everything back untried, and
-  // closes the agents: when it returns, all results are durable.
+  // closes the agents: when it returns, all results are durable. Intake may go on meanwhile and afterwards:
+  // what it takes stays in the store for the next start.
   asio::awaitable<void> stop(Duration grace);
 
   // ReadyWork and GrantSink: any thread.
@@ -169,6 +170,7 @@ class Scheduler final : public ReadyWork, public GrantSink {
   std::size_t due_limit_;
   bool started_ = false;
   bool stopping_ = false;
+  bool agents_closed_ = false;  // they begin nothing more, not even to give back
   bool ended_ = false;  // the store has failed, and the agents know
   bool refilling_ = false;
   SteadyTime again_at_ = SteadyTime::max();  // a refill that was asked for during one

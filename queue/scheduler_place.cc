@@ -135,6 +135,7 @@ void Scheduler::dispose(Disposal disposal) {
 }
 
 void Scheduler::send_disposals() {
+  if (agents_closed_) disposals_.clear();
   for (Disposal& d : std::exchange(disposals_, {})) {
     agents_[next_disposer_]->dispose(std::move(d));
     next_disposer_ = (next_disposer_ + 1) % agents_.size();

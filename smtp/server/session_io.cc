@@ -2,13 +2,9 @@
 
 #include <openssl/crypto.h>
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
 #include "config/secret.h"
 #include "smtp/base/base_error.h"
+#include "smtp/base/notifier.h"
 #include "smtp/wire/command.h"
 
 namespace holdfast {
@@ -50,25 +46,15 @@ void SessionIo::forget() {
   OPENSSL_cleanse(buffer_.data(), buffer_.size());
 }
 
-asio::awaitable<void> SessionIo::read_once() {
-  co_await asio::this_coro::throw_if_cancelled(false);
-  read_result_.emplace(co_await stream_->read_some(buffer_));
-}
+asio::awaitable<void> SessionIo::read_once() { read_result_.emplace(co_await stream_->read_some(buffer_)); }
 
-// The read is a coroutine of its own, so that it alone can be cancelled; a cancellation of the caller is
-// passed on.
+// The read is a coroutine of its own, so that it alone can be cancelled.
 asio::awaitable<Result<std::size_t>> SessionIo::read_interruptibly() {
-  const auto executor = co_await asio::this_coro::executor;
-  auto caller = co_await asio::this_coro::cancellation_state;
-  if (caller.cancelled() != asio::cancellation_type::none) co_return BaseError::cancelled;
-  auto slot = caller.slot();
-  if (slot.is_connected()) slot.assign([this](asio::cancellation_type type) { interrupt_.emit(type); });
+  const bool cancelled = co_await is_cancelled();
+  if (cancelled) co_return BaseError::cancelled;
   read_result_.reset();
   auto job = read_once();
-  auto token = asio::bind_cancellation_slot(interrupt_.slot(), asio::use_awaitable);
-  co_await asio::co_spawn(executor, std::move(job), token);
-  interrupt_.slot().clear();  // Boost 1.81 leaves the ended coroutine's handler there
-  if (slot.is_connected()) slot.clear();
+  co_await waiting_.run(std::move(job));
   if (!read_result_) co_return BaseError::cancelled;
   co_return *read_result_;
 }
@@ -102,7 +88,7 @@ void SessionIo::close() {
 
 void SessionIo::interrupt() {
   interrupted_ = true;
-  interrupt_.emit(asio::cancellation_type::terminal);
+  waiting_.interrupt();
 }
 
 asio::awaitable<void> SessionIo::finish() {

@@ -6,12 +6,12 @@
 #pragma once
 
 #include <array>
-#include <boost/asio/cancellation_signal.hpp>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "smtp/base/stream.h"
+#include "smtp/server/interruptible.h"
 #include "smtp/tls/tls_stream.h"
 #include "smtp/wire/line_buffer.h"
 #include "smtp/wire/reply.h"
@@ -52,6 +52,7 @@ class SessionIo {
 
   void interrupt();
   bool interrupted() const { return interrupted_; }
+  bool is_waiting() const { return waiting_.running(); }  // for the client to say something
 
   // Sends what is left, says goodbye in TLS, closes.
   asio::awaitable<void> finish();
@@ -66,7 +67,7 @@ class SessionIo {
   std::string out_;
   std::array<char, 4096> buffer_;
   std::optional<Result<std::size_t>> read_result_;
-  asio::cancellation_signal interrupt_;
+  Interruptible waiting_;
   bool interrupted_ = false;
 };
 

@@ -42,6 +42,10 @@ asio::awaitable<bool> SubmissionSession::accept_tls() {
   TlsFailure failure = co_await io_.accept_tls(std::move(context));
   if (!failure) co_return true;
   lost_ = finished_ = true;
+  if (io_.interrupted()) {
+    count_refusal(Reason::shutdown);
+    co_return false;
+  }
   count_refusal(Reason::tls_failed);
   Fields fields;
   fields.add("ip", peer_.text())

@@ -95,9 +95,15 @@ asio::awaitable<void> SubmissionSession::receive_data() {
   if (source.broken()) co_return take_leave(*source.broken());
   conclude_message(outcome, source.refusal());
   if (!drained) finished_ = true;
-  // The one reply that a client must not be left waiting for: until it has it, it holds a copy of its own.
+  co_await tell_outcome();
+}
+
+// The one reply that a client must not be left waiting for: until it has it, it holds a copy of its own.
+asio::awaitable<void> SubmissionSession::tell_outcome() {
+  telling_ = true;
   io_.stream().set_deadline(command_deadline());
   auto sent = co_await io_.flush();
+  telling_ = false;
   if (!sent) take_leave(sent.error());
 }
 
@@ -128,9 +134,7 @@ asio::awaitable<void> SubmissionSession::receive_chunks(cmd::Bdat first) {
   if (source.broken()) co_return take_leave(*source.broken());
   conclude_message(outcome, source.refusal());
   if (!drained) finished_ = true;
-  io_.stream().set_deadline(command_deadline());
-  auto sent = co_await io_.flush();
-  if (!sent) take_leave(sent.error());
+  co_await tell_outcome();
 }
 
 // Between two chunks. RSET, EHLO, HELO and QUIT end the transaction (RFC 3030 section 2, RFC 5321

@@ -193,10 +193,19 @@ asio::awaitable<void> SubmissionListener::cancel(Worker& worker) {
   co_await worker.group.drained();
 }
 
-asio::awaitable<void> SubmissionListener::stop_on_shared(Duration grace) {
+asio::awaitable<void> SubmissionListener::close_socket() {
   socket_->close();
   accepting_.stop();
   co_await accepting_.drained();
+}
+
+asio::awaitable<void> SubmissionListener::stop_accepting() {
+  auto job = close_socket();
+  co_await hop(shared_, std::move(job));
+}
+
+asio::awaitable<void> SubmissionListener::stop_on_shared(Duration grace) {
+  co_await close_socket();
   for (const auto& worker : workers_) {
     auto job = ask_to_stop(*worker);
     co_await hop(worker->executor, std::move(job));

@@ -35,8 +35,10 @@ class SubmissionListener {
 
   void start();
 
-  // Closes the socket, lets messages under way end for at most `grace`, then cancels. Returns when no session
-  // is left. Call it on any executor, once.
+  // Closes the socket: nobody comes any more. On any executor.
+  asio::awaitable<void> stop_accepting();
+  // Does that too, ends the sessions, of which those with a message under way have `grace` to finish it, then
+  // cancels what is left. Returns when no session is. Call it on any executor, once.
   asio::awaitable<void> stop(Duration grace);
 
  private:
@@ -49,6 +51,7 @@ class SubmissionListener {
   void admit(std::unique_ptr<Stream> stream, Worker& worker);
   asio::awaitable<void> serve(Worker& worker, std::unique_ptr<Stream> stream, Slot slot);
   asio::awaitable<void> turn_away(std::unique_ptr<Stream> stream, Slot slot);
+  asio::awaitable<void> close_socket();
   asio::awaitable<void> stop_on_shared(Duration grace);
   asio::awaitable<Result<bool>> empty();
   static asio::awaitable<void> ask_to_stop(Worker& worker);

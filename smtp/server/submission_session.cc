@@ -16,6 +16,8 @@ constexpr unsigned kMaxErrorsOfUser = 200;
 // Under pressure waits are this much shorter, but never under kShortestIdle.
 constexpr int kPressureFactor = 6;
 constexpr Duration kShortestIdle = std::chrono::seconds(10);
+// A 421 that takes longer is not read.
+constexpr Duration kFarewellLimit = std::chrono::seconds(2);
 
 bool is_line_error(const Error& error) {
   return error.is(WireError::line_too_long) || error.is(WireError::bare_cr) || error.is(WireError::bare_lf) ||
@@ -34,6 +36,11 @@ SubmissionSession::SubmissionSession(std::unique_ptr<Stream> stream, SettingsPtr
       started_(services_.clock.now()) {}
 
 asio::awaitable<void> SubmissionSession::run() {
+  auto whole = run_whole();
+  co_await whole_.run(std::move(whole));
+}
+
+asio::awaitable<void> SubmissionSession::run_whole() {
   const bool opened = co_await open();
   if (opened) co_await converse();
   if (!lost_) co_await io_.finish();
@@ -41,6 +48,10 @@ asio::awaitable<void> SubmissionSession::run() {
 
 asio::awaitable<bool> SubmissionSession::open() {
   io_.stream().set_deadline(services_.clock.now() + std::min<Duration>(idle_timeout(), kHandshakeLimit));
+  if (io_.interrupted()) {
+    take_leave(BaseError::cancelled);
+    co_return false;
+  }
   if (listener_.mode == ListenerMode::submissions) {
     const bool secured = co_await accept_tls();
     if (!secured) co_return false;
@@ -60,6 +71,10 @@ asio::awaitable<bool> SubmissionSession::open() {
 
 asio::awaitable<void> SubmissionSession::converse() {
   while (!finished_) {
+    if (io_.interrupted() && !transaction_) {
+      take_leave(BaseError::cancelled);
+      co_return;
+    }
     std::string line;
     if (pending_line_) {
       line = *std::exchange(pending_line_, std::nullopt);
@@ -126,6 +141,10 @@ void SubmissionSession::take_leave(const Error& error) {
   finished_ = true;
   if (error.is(BaseError::cancelled) && io_.interrupted()) {
     refuse(Reason::shutdown, 421, "4.3.2 The relay is shutting down; try again in a moment");
+    io_.stream().set_deadline(services_.clock.now() + kFarewellLimit);
+    // Who expects a handshake cannot read it.
+    lost_ = listener_.mode == ListenerMode::submissions && !is_tls();
+    if (lost_) io_.close();
     return;
   }
   lost_ = true;
@@ -134,7 +153,11 @@ void SubmissionSession::take_leave(const Error& error) {
   io_.close();
 }
 
-void SubmissionSession::request_stop() { io_.interrupt(); }
+void SubmissionSession::request_stop() {
+  const bool polite = io_.is_waiting() || transaction_ || telling_;
+  io_.interrupt();
+  if (!polite) whole_.interrupt();
+}
 
 void SubmissionSession::count_refusal(Reason reason) {
   services_.metrics.counter("submission_rejections_total", {{"reason", name(reason)}}).add();

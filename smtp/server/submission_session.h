@@ -54,14 +54,16 @@ class SubmissionSession final : private ChunkCommands {
   // Returns once the connection is closed.
   asio::awaitable<void> run();
 
-  // Ends the session with 421 when it next waits for a command; a message under way is finished first. On the
-  // session's executor.
+  // Ends the session. Between two commands it says 421; with a transaction under way it does so once that
+  // message is finished, or at the next wait for a command; in the midst of anything else, be it a handshake
+  // or the delay after a failed login, the connection is cut. On the session's executor.
   void request_stop();
 
  private:
   enum class Hello { none, helo, ehlo };
 
   // submission_session.cc: the conversation
+  asio::awaitable<void> run_whole();
   asio::awaitable<bool> open();
   asio::awaitable<void> converse();
   asio::awaitable<void> handle(Command command);
@@ -110,6 +112,7 @@ class SubmissionSession final : private ChunkCommands {
   asio::awaitable<bool> drain_chunk(cmd::Bdat chunk);
   asio::awaitable<Result<cmd::Bdat>> next_chunk(std::uint64_t size) override;
   void conclude_message(const Result<Acceptance>& outcome, const std::optional<Reply>& refusal);
+  asio::awaitable<void> tell_outcome();
   void watch_volume();
   RateLimit rate_limit() const;
 
@@ -117,6 +120,7 @@ class SubmissionSession final : private ChunkCommands {
   ListenerSettings listener_;
   SessionServices services_;
   SessionIo io_;
+  Interruptible whole_;
   Peer peer_;
   SteadyTime started_;
 
@@ -128,6 +132,7 @@ class SubmissionSession final : private ChunkCommands {
   bool chunks_abandoned_ = false;            // a transaction by BDAT was given up between two chunks
   unsigned errors_ = 0;
   unsigned auth_failures_ = 0;
+  bool telling_ = false;  // what became of a message
   bool finished_ = false;
   bool lost_ = false;  // nothing can be sent any more
 };

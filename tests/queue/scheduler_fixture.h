@@ -23,6 +23,9 @@ class SchedulerTest : public ::testing::Test {
   }
   // As intake does it: taken in claimed, and offered.
   asio::awaitable<void> offer_fresh(std::string to) {
+    relay->scheduler->offer(co_await take_fresh(std::move(to)));
+  }
+  asio::awaitable<std::vector<Claim>> take_fresh(std::string to) {
     Batch batch;
     Accept& accept = batch.accept.emplace_back();
     accept.meta.id = QueueId::make(relay->clock.wall(), relay->random);
@@ -33,7 +36,7 @@ class SchedulerTest : public ::testing::Test {
     accept.claim = relay->scheduler->has_room();
     EXPECT_TRUE(accept.claim);
     auto applied = co_await relay->store.apply(std::move(batch));
-    relay->scheduler->offer(std::move(applied->accepted.front().claims));
+    co_return std::move(applied->accepted.front().claims);
   }
   template <class F>
   void submit_many(int n, F address, MessageOptions options = {}) {

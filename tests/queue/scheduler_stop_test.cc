@@ -58,5 +58,20 @@ TEST_F(SchedulerTest, StopKnowsOfAllThatItGaveBack) {
   EXPECT_EQ(relay->count(RecipientState::queued), 2U);
 }
 
+// The last sessions end while it stops: what was claimed for it a moment before is offered when it is gone.
+TEST_F(SchedulerTest, WhatIsOfferedAfterTheStopIsLeftToTheNextStart) {
+  boot();
+  relay->start();
+  auto claims = run(relay->context, take_fresh("late@a.example"));
+  relay->stop(seconds(5));
+  relay->scheduler->offer(std::move(claims));
+  relay->settle();
+  EXPECT_EQ(relay->scheduler->in_hand(), 0U);
+  const auto rows = relay->rows();
+  ASSERT_EQ(rows.size(), 1U);
+  EXPECT_EQ(rows[0].state, RecipientState::queued);
+  EXPECT_TRUE(rows[0].in_hand) << "the agents are closed: nobody may be asked to give it back";
+}
+
 }  // namespace
 }  // namespace holdfast

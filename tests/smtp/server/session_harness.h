@@ -85,6 +85,7 @@ struct HarnessOptions {
   bool with_certificate = true;
   std::vector<std::string> mechanisms = {"PLAIN", "LOGIN"};
   std::size_t stream_capacity = 1 << 20;
+  bool handshakes = true;  // where TLS is implicit
 };
 
 inline const HarnessOptions kSubmission{.mode = ListenerMode::submission};
@@ -114,6 +115,8 @@ class SessionHarness {
   bool closed() const { return closed_; }  // the server has hung up
   bool session_ended() const { return ended_; }
   void hangs_up();
+  void stops_reading();
+  void reads_again();
   void settle();
 
   asio::io_context context;
@@ -131,8 +134,6 @@ class SessionHarness {
 
  private:
   struct Reading;
-  void start_reading();
-  void stop_reading();
 
   HarnessOptions options_;
   std::unique_ptr<Stream> client_;

@@ -137,17 +137,17 @@ SessionHarness::SessionHarness(HarnessOptions options) : options_(options) {
     ended_ = true;
     if (exception) std::rethrow_exception(exception);
   });
-  if (options.mode == ListenerMode::submissions) {
+  if (options.mode == ListenerMode::submissions && options.handshakes) {
     handshakes();
   } else {
-    start_reading();
+    reads_again();
   }
   settle();
 }
 
 SessionHarness::~SessionHarness() {
   hangs_up();
-  stop_reading();
+  stops_reading();
   while (!ended_ && clock.advance_to_next()) settle();
 }
 
@@ -167,7 +167,7 @@ asio::awaitable<void> read_all(Stream* stream, std::string* into, std::size_t* r
 
 }  // namespace
 
-void SessionHarness::start_reading() {
+void SessionHarness::reads_again() {
   auto reading = std::make_shared<Reading>();
   reading_ = reading;
   asio::co_spawn(context, read_all(client_.get(), &received_, &reads_, &closed_),
@@ -175,7 +175,7 @@ void SessionHarness::start_reading() {
                                               [reading](std::exception_ptr) { reading->done = true; }));
 }
 
-void SessionHarness::stop_reading() {
+void SessionHarness::stops_reading() {
   if (!reading_) return;
   reading_->stop.emit(asio::cancellation_type::terminal);
   settle();
@@ -205,7 +205,7 @@ std::string SessionHarness::waits(Duration time) {
 }
 
 bool SessionHarness::handshakes() {
-  stop_reading();
+  stops_reading();
   settle();
   TlsClientOptions tls;
   tls.requirement.level = TlsLevel::encrypted;
@@ -219,7 +219,7 @@ bool SessionHarness::handshakes() {
     return false;
   }
   client_ = std::move(handshake.stream);
-  start_reading();
+  reads_again();
   settle();
   return true;
 }
