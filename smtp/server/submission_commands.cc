@@ -26,6 +26,13 @@ std::vector<std::string> SubmissionSession::offered_mechanisms() const {
   return settings_->auth.mechanisms;
 }
 
+// No more than the user's rate can ever hold: a message beyond it would be told "later" for ever.
+std::uint64_t SubmissionSession::recipient_limit() const {
+  const std::uint64_t limit = settings_->limits.recipients_per_message;
+  if (!identity_ || services_.quota == nullptr || identity_->recipients.unlimited()) return limit;
+  return std::min(limit, identity_->recipients.count);
+}
+
 std::vector<std::string> SubmissionSession::offered_extensions() const {
   std::vector<std::string> offered{
       "PIPELINING",         fmt::format("SIZE {}", settings_->limits.message_size),
@@ -37,7 +44,7 @@ std::vector<std::string> SubmissionSession::offered_extensions() const {
   for (const std::string& mechanism : offered_mechanisms()) mechanisms += " " + mechanism;
   if (!mechanisms.empty()) offered.push_back("AUTH" + mechanisms);
   if (is_tls()) offered.emplace_back("REQUIRETLS");  // RFC 8689 section 2
-  offered.push_back(fmt::format("LIMITS RCPTMAX={}", settings_->limits.recipients_per_message));
+  offered.push_back(fmt::format("LIMITS RCPTMAX={}", recipient_limit()));
   const auto latest = to_seconds(services_.clock.wall()) + kMaxHold;
   offered.push_back(fmt::format("FUTURERELEASE {} {:%Y-%m-%dT%H:%M:%SZ}", kMaxHold.count(), latest));
   return offered;
@@ -141,12 +148,12 @@ void SubmissionSession::answer(const cmd::Mail& mail) {
 
 void SubmissionSession::answer(const cmd::Rcpt& rcpt) {
   if (!transaction_) return refuse(Reason::sequence, 503, "5.5.1 Say MAIL first");
-  if (transaction_->recipients.size() >= settings_->limits.recipients_per_message) {
+  if (transaction_->recipients.size() >= recipient_limit()) {
     // RFC 5321 section 4.5.3.1.10: the client sends the rest in another message.
     return refuse(
         Reason::recipients, 452,
         fmt::format("4.5.3 No more than {} recipients per message; send to the others in another one",
-                    settings_->limits.recipients_per_message));
+                    recipient_limit()));
   }
   if (!rcpt.ascii && !transaction_->smtputf8) {
     return refuse(Reason::parameter, 553,

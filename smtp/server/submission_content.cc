@@ -124,7 +124,10 @@ asio::awaitable<void> SubmissionSession::receive_chunks(cmd::Bdat first) {
     if (!stranger || first.size <= kMaxChunkOfStranger) drained = co_await drain_chunk(first);
     if (lost_) co_return;
     if (!drained) finished_ = true;
-    co_return refuse(*why);
+    refuse(*why);
+    // RFC 3030 section 2: the transaction has failed. In one still open, the next chunk, which a client that
+    // pipelines has sent already, would be taken for the beginning of the message.
+    co_return reset();
   }
   ChunkSource source(io_, *this, first, settings_->limits, rate_limit(), services_.clock);
   Envelope envelope = *transaction_;

@@ -97,6 +97,7 @@ class SubmissionSession final : private ChunkCommands {
   std::optional<Refusal> why_no_mail(const cmd::Mail& mail) const;
   std::optional<Refusal> why_no_hold(const MailParameters& parameters) const;
   TraceInfo trace(bool smtputf8) const;
+  std::uint64_t recipient_limit() const;
 
   // submission_auth.cc
   asio::awaitable<void> start_tls();

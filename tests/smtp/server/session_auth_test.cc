@@ -268,7 +268,7 @@ std::string state_of(SessionHarness& client) {
   if (codes == "538 503 503 530 ") return "greeted";
   if (codes == "504 503 503 530 ") return "secured";
   if (codes == "503 503 503 250 ") return "ready";
-  if (codes == "503 553 554 503 ") return "mail";
+  if (codes == "503 553 554 250 ") return "mail";
   if (codes == "503 553 250 503 ") return "rcpt";
   if (codes == "503 503 250 503 ") return "chunks";
   return codes;
@@ -295,8 +295,8 @@ constexpr Case kTable[] = {
     {"RCPT TO:<bad",               {"501>=",        "501>=",        "501>=",        "501>=",       "501>=",       "501>=",       "501>="}},
     {"DATA",                       {"503>=",        "503>=",        "503>=",        "503>=",       "554>=",       "354>ready",   "503>="}},
     {"DATA x",                     {"501>=",        "501>=",        "501>=",        "501>=",       "501>=",       "501>=",       "501>="}},
-    {"BDAT 0",                     {"503>=",        "503>=",        "503>=",        "503>=",       "554>=",       "250>chunks",  "250>="}},
-    {"BDAT 0 LAST",                {"503>=",        "503>=",        "503>=",        "503>=",       "554>=",       "250>ready",   "250>ready"}},
+    {"BDAT 0",                     {"503>=",        "503>=",        "503>=",        "503>=",       "554>ready",   "250>chunks",  "250>="}},
+    {"BDAT 0 LAST",                {"503>=",        "503>=",        "503>=",        "503>=",       "554>ready",   "250>ready",   "250>ready"}},
     {"BDAT x",                     {"501>closed",   "501>closed",   "501>closed",   "501>closed",  "501>closed",  "501>closed",  "501>closed"}},
     {"RSET",                       {"250>=",        "250>=",        "250>=",        "250>=",       "250>ready",   "250>ready",   "250>ready"}},
     {"NOOP",                       {"250>=",        "250>=",        "250>=",        "250>=",       "250>=",       "250>=",       "250>="}},
