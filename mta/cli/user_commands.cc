@@ -13,7 +13,9 @@
 namespace holdfast {
 namespace {
 
-constexpr auto kUsersFileIsSeen = std::chrono::milliseconds(1200);
+// The relay looks at the users file once a second, and at the user at the end of each message: what had
+// passed by then is committed a moment later.
+constexpr auto kUsersFileIsSeen = std::chrono::seconds(3);
 
 int finish(const UsersError& error) {
   if (error.exit_code != 0) complain(printable(error.text));
@@ -106,7 +108,7 @@ int user_suspend(const CommonOptions& common, const UserOptions& options) {
   if (!options.hold) return code;
   const int held = change_mail_of(common, options.name, "hold");
   if (held != exit_code::yes) return held;
-  // The relay looks at the users file once a second: what it took until then is held too.
+  // What the relay took until it saw the change is held too.
   std::this_thread::sleep_for(kUsersFileIsSeen);
   return change_mail_of(common, options.name, "hold");
 }

@@ -13,6 +13,27 @@ constexpr std::uint64_t kMaxChunkOfStranger = 64 * 1024;
 
 }  // namespace
 
+// Passes the content on, and asks at its end whether the user may still send: a transfer can take an hour,
+// and what is refused here the queue never had.
+class SubmissionSession::LastLook final : public BodySource {
+ public:
+  LastLook(SubmissionSession& session, BodySource& content) : session_(session), content_(content) {}
+
+  asio::awaitable<Result<std::string_view>> next() override {
+    auto chunk = co_await content_.next();
+    if (!chunk || !chunk->empty()) co_return chunk;
+    gone_ = co_await session_.why_no_longer();
+    if (gone_) co_return Error(BaseError::not_permitted, gone_->reply.summary());
+    co_return chunk;
+  }
+  const std::optional<Refusal>& gone() const { return gone_; }
+
+ private:
+  SubmissionSession& session_;
+  BodySource& content_;
+  std::optional<Refusal> gone_;
+};
+
 RateLimit SubmissionSession::rate_limit() const {
   return RateLimit(services_.clock, idle_timeout(), listener_.min_rate);
 }
@@ -53,11 +74,23 @@ asio::awaitable<std::optional<Refusal>> SubmissionSession::why_no_content() {
   co_return std::nullopt;
 }
 
+// As at MAIL: whoever was suspended or removed meanwhile is logged out.
+asio::awaitable<std::optional<Refusal>> SubmissionSession::why_no_longer() {
+  if (!identity_) co_return std::nullopt;
+  const auto now = co_await services_.authenticator.identity_of(identity_->user);
+  if (now) co_return std::nullopt;
+  co_return Refusal{Reason::auth_required, make_reply(530, "5.7.0 Log in by AUTH first")};
+}
+
 void SubmissionSession::conclude_message(const Result<Acceptance>& outcome,
-                                         const std::optional<Reply>& refusal) {
+                                         const std::optional<Reply>& refusal,
+                                         const std::optional<Refusal>& gone) {
   if (refusal) {
     const bool size = refusal->code == 552;
     refuse(Refusal{size ? Reason::size : Reason::content, *refusal});
+  } else if (gone) {
+    refuse(*gone);
+    identity_.reset();
   } else if (!outcome) {
     services_.log.error("the queue failed to take a message", Fields().add("why", outcome.error().text()));
     refuse(Reason::queue, 451, "4.3.0 The message could not be stored; try again later");
@@ -89,11 +122,12 @@ asio::awaitable<void> SubmissionSession::receive_data() {
   if (why) co_return refuse(*why);
   io_.say(make_reply(354, "Send the message, end it with a dot on a line of its own"));
   DataSource source(io_, settings_->limits, rate_limit(), services_.clock);
+  LastLook content(*this, source);
   Envelope envelope = *transaction_;
-  Result<Acceptance> outcome = co_await services_.sink.accept(std::move(envelope), source);
+  Result<Acceptance> outcome = co_await services_.sink.accept(std::move(envelope), content);
   const bool drained = co_await source.drain();
   if (source.broken()) co_return take_leave(*source.broken());
-  conclude_message(outcome, source.refusal());
+  conclude_message(outcome, source.refusal(), content.gone());
   if (!drained) finished_ = true;
   co_await tell_outcome();
 }
@@ -130,12 +164,13 @@ asio::awaitable<void> SubmissionSession::receive_chunks(cmd::Bdat first) {
     co_return reset();
   }
   ChunkSource source(io_, *this, first, settings_->limits, rate_limit(), services_.clock);
+  LastLook content(*this, source);
   Envelope envelope = *transaction_;
-  Result<Acceptance> outcome = co_await services_.sink.accept(std::move(envelope), source);
+  Result<Acceptance> outcome = co_await services_.sink.accept(std::move(envelope), content);
   if (std::exchange(chunks_abandoned_, false)) co_return reset();
   const bool drained = co_await source.drain();
   if (source.broken()) co_return take_leave(*source.broken());
-  conclude_message(outcome, source.refusal());
+  conclude_message(outcome, source.refusal(), content.gone());
   if (!drained) finished_ = true;
   co_await tell_outcome();
 }

@@ -2,9 +2,9 @@
 //
 // Procedure: greet (after TLS where the listener says so), then command by command. What a command needs is
 // checked in one order: hello, TLS, authentication, transaction. A refused command leaves the session as it
-// was; what ends a transaction (RSET, EHLO, STARTTLS, the end of a message, accepted or not) does so in
-// reset() alone. Every refusal is logged and counted with its reason. The body streams from the client into
-// MessageSink.
+// was, but a refused BDAT ends the transaction; what does so (RSET, EHLO, STARTTLS, the end of a message,
+// accepted or not) does it in reset() alone. Every refusal is logged and counted with its reason. The body
+// streams from the client into MessageSink; whether the user may still send is asked again at its end.
 //
 // How it fails: a client that breaks rules is answered and, after kMaxErrors, let go with 421; a client that
 // is too slow or gone ends the session without another word, and nothing of its message is kept.
@@ -110,9 +110,12 @@ class SubmissionSession final : private ChunkCommands {
   asio::awaitable<void> receive_data();
   asio::awaitable<void> receive_chunks(cmd::Bdat first);
   asio::awaitable<std::optional<Refusal>> why_no_content();
+  class LastLook;
+  asio::awaitable<std::optional<Refusal>> why_no_longer();
   asio::awaitable<bool> drain_chunk(cmd::Bdat chunk);
   asio::awaitable<Result<cmd::Bdat>> next_chunk(std::uint64_t size) override;
-  void conclude_message(const Result<Acceptance>& outcome, const std::optional<Reply>& refusal);
+  void conclude_message(const Result<Acceptance>& outcome, const std::optional<Reply>& refusal,
+                        const std::optional<Refusal>& gone);
   asio::awaitable<void> tell_outcome();
   void watch_volume();
   RateLimit rate_limit() const;
