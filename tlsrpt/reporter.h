@@ -3,8 +3,7 @@
 // Procedure, every few seconds: when a UTC day is over, close it in the ledger and freeze its reports; work
 // on those whose time has come: look the targets up (DNS failures are tried again), build the text, POST it
 // or give it to the queue as a signed mail, to its targets beside each other; write down each step before the
-// next. A day's sessions are erased
-// from the ledger a few days after its report was sent or given up.
+// next. A day's sessions are erased from the ledger a few days after its report was sent or given up.
 //
 // In four files: the rounds (reporter.cc), one report from state to state (…_process.cc), one target tried
 // (…_attempt.cc), what operators are told (…_status.cc).

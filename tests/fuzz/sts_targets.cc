@@ -127,6 +127,7 @@ void fuzz_sts_policy(std::string_view input) {
     return;
   }
   require(policy->max_age.count() >= 0 && policy->max_age.count() <= 31557600, "max_age is at most a year");
+  require(policy->lines.size() <= kMaxPolicyLines, "a policy is bounded in lines");
   require(policy->mode == StsMode::none || !policy->mx.empty(),
           "a policy that asks for something names an MX");
   std::string lines, sound = "version: STSv1\nmode: " + std::string(name(policy->mode)) +
