@@ -52,6 +52,17 @@ std::optional<std::chrono::sys_days> parse_day(std::string_view text, WallTime n
   return std::chrono::sys_days(date);
 }
 
+Result<std::optional<DomainName>> policies_to_forget(const AdminRequest& request) {
+  if (!request.query.contains("domain")) {
+    if (query_value(request, "all") == "1") return std::optional<DomainName>();
+    return Error(BaseError::malformed, "say which policy by domain=, or all of them by all=1");
+  }
+  auto domain = DomainName::parse(query_value(request, "domain"));
+  if (!domain) return Error(BaseError::malformed, "domain: " + domain.error().detail);
+  if (domain->empty()) return Error(BaseError::malformed, "domain= says which");
+  return std::optional<DomainName>(std::move(*domain));
+}
+
 AdminApi::AdminApi(Parts parts)
     : parts_(parts),
       hand_(OperatorHand::Parts{parts.store, parts.scheduler, parts.settings, parts.timeline, parts.random,
@@ -117,7 +128,7 @@ asio::awaitable<AdminResponse> AdminApi::post(AdminRequest request) {
   if (path == "/v1/reload") co_return co_await reload();
   if (path == "/v1/send-test") co_return co_await send_test(query_value(request, "to"));
   if (path == "/v1/sts/refresh") co_return co_await refresh_policy(query_value(request, "domain"));
-  if (path == "/v1/sts/flush") co_return co_await flush_policies(query_value(request, "domain"));
+  if (path == "/v1/sts/flush") co_return co_await flush_policies(std::move(request));
   if (path == "/v1/tlsrpt/send") co_return co_await send_reports(query_value(request, "day"));
   const std::string name = query_value(request, "name");
   if ((path == "/v1/destinations/pause" || path == "/v1/destinations/resume") && name.empty()) {
@@ -177,15 +188,12 @@ asio::awaitable<AdminResponse> AdminApi::refresh_policy(std::string domain) {
   co_return admin_failure(503, "DNS could not tell: " + found.detail);
 }
 
-asio::awaitable<AdminResponse> AdminApi::flush_policies(std::string domain) {
-  std::optional<DomainName> name;
-  if (!domain.empty()) {
-    auto parsed = DomainName::parse(domain);
-    if (!parsed) co_return admin_failure(400, "domain: " + parsed.error().detail);
-    name = *parsed;
-  }
-  const auto count = co_await parts_.policies.flush(name);
-  parts_.log.event("admin", Fields().add("change", "sts flush").add("domain", domain));
+asio::awaitable<AdminResponse> AdminApi::flush_policies(AdminRequest request) {
+  const auto name = policies_to_forget(request);
+  if (!name) co_return admin_failure(400, name.error().detail);
+  const auto count = co_await parts_.policies.flush(*name);
+  parts_.log.event(
+      "admin", Fields().add("change", "sts flush").add("domain", *name ? (*name)->text() : std::string()));
   co_return admin_answer(200, "{\"schema\":1,\"count\":" + std::to_string(count) + "}\n");
 }
 

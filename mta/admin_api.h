@@ -10,17 +10,16 @@
 //   GET  /v1/messages/ID/content         its octets; over the socket or with the token only
 //   POST /v1/queue/{retry,hold,release,remove,bounce}?FILTERS[&dry=1][&reason=]     {"count":n}
 //     FILTERS: to= from= error= (a part, case ignored), user= domain= msg= state= (the whole), older= newer=
-//     (90m, 2h, 3d) limit=
+//     (90m, 2h, 3d) limit=; each at most once and with a value. A change without any needs all=1
 //   POST /v1/send-test?to=               {"msg":id}
 //   GET  /v1/destinations                JSON lines
 //   POST /v1/destinations/{pause,resume}?name=
 //   GET  /v1/sts[?domain=]               JSON lines, the policies in force
-//   POST /v1/sts/refresh?domain=         looks and fetches at once; POST /v1/sts/flush[?domain=] forgets
-//   GET  /v1/tlsrpt/preview?day=&domain= JSON lines, the reports of the day as they stand
-//   GET  /v1/tlsrpt/status?day=&all=     JSON lines: the signing key, suppressed addresses, reports
-//   POST /v1/tlsrpt/send?day=            the day's reports leave now: {"count":n}
-//   POST /v1/reload                      200, or 409 with what is wrong
-//   /v1/config /v1/users /v1/dkim /v1/dns /v1/check      see admin_setup.h
+//   POST /v1/sts/refresh?domain=         looks and fetches at once; POST /v1/sts/flush?domain= or all=1
+//   forgets GET  /v1/tlsrpt/preview?day=&domain= JSON lines, the reports of the day as they stand GET
+//   /v1/tlsrpt/status?day=&all=     JSON lines: the signing key, suppressed addresses, reports POST
+//   /v1/tlsrpt/send?day=            the day's reports leave now: {"count":n} POST /v1/reload 200, or 409 with
+//   what is wrong /v1/config /v1/users /v1/dkim /v1/dns /v1/check      see admin_setup.h
 //
 // Runs on the shared executor; everything it names outlives it.
 #pragma once
@@ -82,7 +81,7 @@ class AdminApi {
   asio::awaitable<AdminResponse> destinations();
   asio::awaitable<AdminResponse> policies(std::string domain);
   asio::awaitable<AdminResponse> refresh_policy(std::string domain);
-  asio::awaitable<AdminResponse> flush_policies(std::string domain);
+  asio::awaitable<AdminResponse> flush_policies(AdminRequest request);
   asio::awaitable<AdminResponse> preview(std::string day, std::string domain);
   asio::awaitable<AdminResponse> report_status(std::string day, std::string all);
   asio::awaitable<AdminResponse> send_reports(std::string day);
@@ -97,5 +96,7 @@ class AdminApi {
 
 // "today", "yesterday" or "2026-11-21"; UTC.
 std::optional<std::chrono::sys_days> parse_day(std::string_view text, WallTime now);
+// Of /v1/sts/flush: one domain, or nullopt when all of them were asked for in so many words.
+Result<std::optional<DomainName>> policies_to_forget(const AdminRequest& request);
 
 }  // namespace holdfast

@@ -250,7 +250,7 @@ struct AdminHttp::Impl {
     asked.method = method == http::verb::post ? "POST" : "GET";
     if (!parse_target({request.target().data(), request.target().size()}, asked)) {
       keep_alive = false;
-      co_return plain(400, "the target holds a malformed escape");
+      co_return plain(400, "the target holds a malformed escape, or a name twice");
     }
     asked.body = request.body();
     asked.trusted = verdict.trusted;

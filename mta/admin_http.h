@@ -64,7 +64,7 @@ class AdminHttp {
   std::unique_ptr<Impl> impl_;
 };
 
-// Splits and decodes "/v1/queue?to=a%40b". False when the escapes are malformed. Pure.
+// Splits and decodes "/v1/queue?to=a%40b". False when an escape is malformed or a key comes twice. Pure.
 bool parse_target(std::string_view target, AdminRequest& request);
 
 }  // namespace holdfast

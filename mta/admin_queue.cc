@@ -60,6 +60,14 @@ std::string take(AdminRequest& request, const std::string& key) {
   return value;
 }
 
+// As take(), of a switch. nullopt: it has another value than 1, which could mean either.
+std::optional<bool> take_switch(AdminRequest& request, const std::string& key) {
+  const bool given = request.query.contains(key);
+  const std::string value = take(request, key);
+  if (given && value != "1") return std::nullopt;
+  return given;
+}
+
 }  // namespace
 
 std::optional<std::chrono::seconds> parse_age(std::string_view text) {
@@ -80,6 +88,8 @@ Result<QueueQuestion> parse_queue_filter(const std::map<std::string, std::string
   QueueQuestion question;
   QueueFilter& filter = question.filter;
   for (const auto& [key, value] : query) {
+    // An unset variable of a script must not turn into "everything".
+    if (value.empty()) return Error(BaseError::malformed, key + ": a filter has a value, or is left out");
     if (key == "to") {
       filter.to = value;
     } else if (key == "from") {
@@ -189,8 +199,12 @@ asio::awaitable<AdminResponse> AdminQueue::change(std::string what, AdminRequest
   const auto kind = operator_change(what);
   if (!kind) co_return admin_failure(404, "no such change: " + what);
   const bool bounce = *kind == OperatorChange::What::bounce;
-  const bool dry = take(request, "dry") == "1";
+  const auto dry = take_switch(request, "dry"), all = take_switch(request, "all");
+  if (!dry || !all) co_return admin_failure(400, "dry= and all= are switches: write 1, or leave them out");
   const std::string reason = bounce ? take(request, "reason") : "";
+  // A filter that was lost on its way here must not become a change of everything.
+  if (request.query.empty() && !*all)
+    co_return admin_failure(400, "say which recipients by a filter, or all of them by all=1");
   auto question = parse_queue_filter(request.query, timeline_.now());
   if (!question) co_return admin_failure(400, question.error().detail);
   // The limit is of what is changed, not of what is looked at.
@@ -204,7 +218,7 @@ asio::awaitable<AdminResponse> AdminQueue::change(std::string what, AdminRequest
     auto concerned = OperatorHand::concerned(*kind, std::move(*rows));
     if (concerned.size() > left) concerned.resize(static_cast<std::size_t>(left));
     left -= concerned.size();
-    if (dry) {
+    if (*dry) {
       for (const auto& row : concerned) ++(bounce && row.in_hand ? count.active : count.changed);
       continue;
     }
@@ -214,7 +228,7 @@ asio::awaitable<AdminResponse> AdminQueue::change(std::string what, AdminRequest
     count.changed += changed->changed;
     count.active += changed->active;
   }
-  if (!dry && count.changed > 0)
+  if (!*dry && count.changed > 0)
     log_.event("admin", Fields().add("change", what).add("recipients", count.changed));
   AdminResponse response;
   response.body =

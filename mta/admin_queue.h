@@ -34,7 +34,7 @@ class AdminQueue {
   asio::awaitable<AdminResponse> history(AdminRequest request);
   asio::awaitable<AdminResponse> message(std::string id);
   asio::awaitable<AdminResponse> content(std::string id, bool trusted);
-  // `what`: retry, hold, release, remove, bounce. With dry=1 only counts.
+  // `what`: retry, hold, release, remove, bounce. With dry=1 only counts. Without a filter it wants all=1.
   asio::awaitable<AdminResponse> change(std::string what, AdminRequest request);
 
  private:

@@ -42,7 +42,7 @@ bool parse_target(std::string_view target, AdminRequest& request) {
     std::string key, value;
     if (!decode(pair.substr(0, equals), true, key)) return false;
     if (equals != std::string_view::npos && !decode(pair.substr(equals + 1), true, value)) return false;
-    request.query[key] = value;
+    if (!request.query.emplace(std::move(key), std::move(value)).second) return false;
   }
   return true;
 }

@@ -55,11 +55,15 @@ AdminAnswer failed(const boost::system::error_code& code, const std::filesystem:
 
 }  // namespace
 
+Query given(Query query) {
+  std::erase_if(query, [](const auto& pair) { return pair.second.empty(); });
+  return query;
+}
+
 std::string request_target(const std::string& path, const Query& query) {
   std::string out = path;
   char separator = '?';
   for (const auto& [key, value] : query) {
-    if (value.empty()) continue;
     out += separator + encoded(key) + "=" + encoded(value);
     separator = '&';
   }

@@ -10,8 +10,10 @@
 
 namespace holdfast {
 
-// "" values are left out.
 using Query = std::vector<std::pair<std::string, std::string>>;
+// Without the pairs whose value is "": what the operator may leave out. No value is left out anywhere else,
+// so that a filter never gets lost on its way to the relay, which refuses empty ones.
+Query given(Query query);
 
 struct AdminAnswer {
   int status = 0;  // of HTTP; 0 = not reachable, and `error` says why

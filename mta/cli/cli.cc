@@ -28,6 +28,18 @@ void suggest(const CommandInfo& root, int argc, const char* const* argv) {
   }
 }
 
+// "--to=" with nothing behind: CLI11 would take the next word, be it an option, for its value.
+bool has_empty_value(int argc, const char* const* argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--") break;
+    if (!word.starts_with("-") || word.find('=') != word.size() - 1) continue;
+    complain(printable(word) + " has an empty value; write one, or leave it out");
+    return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 int run_command_line(int argc, const char* const* argv) {
@@ -36,6 +48,7 @@ int run_command_line(int argc, const char* const* argv) {
       "a sending mail server that never sends with less protection than the recipient's domain asks for",
       "holdfast");
   const CommandTree tree(root, parsed);
+  if (has_empty_value(argc, argv)) return exit_code::usage;
   try {
     root.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -6,6 +6,21 @@
 #include "mta/service.h"
 
 namespace holdfast {
+namespace {
+
+// `queue remove "$ID"` with a variable that is not set must not mean `queue remove`, nor `-c ""` another
+// relay: whoever wants nothing leaves the word out.
+std::string why_not_empty(const std::string& value) {
+  return value.empty() ? "the value is empty; write one, or leave it out" : "";
+}
+
+void refuse_empty_values(CLI::App& app) {
+  for (CLI::Option* option : app.get_options())
+    if (option->get_items_expected_max() > 0) option->check(why_not_empty);
+  for (CLI::App* child : app.get_subcommands([](CLI::App*) { return true; })) refuse_empty_values(*child);
+}
+
+}  // namespace
 
 CommandInfo describe(const CLI::App& app) {
   CommandInfo info;
@@ -39,6 +54,7 @@ CommandTree::CommandTree(CLI::App& root, Parsed& parsed) : root_(root), p_(parse
   keys();
   users();
   documents();
+  refuse_empty_values(root_);
 }
 
 CLI::App* CommandTree::leaf(CLI::App& parent, const char* name, const char* what, Run run) {

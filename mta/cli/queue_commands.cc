@@ -27,6 +27,7 @@ std::vector<Query> queries_for(const QueueOptions& options) {
     queries.back().emplace_back("msg", id);
   }
   if (queries.empty()) queries.push_back(filters_of(options));
+  if (queries.front().empty() && options.all) queries.front().emplace_back("all", "1");
   return queries;
 }
 
@@ -38,7 +39,7 @@ int ask_to_change(const AdminClient& client, const std::string& what, const Queu
   const AdminClient asked = queries.size() > 1 ? client.silent() : client.saying(dry ? "counting" : what);
   for (Query each : queries) {
     if (dry) each.emplace_back("dry", "1");
-    each.emplace_back("reason", options.reason);
+    if (!options.reason.empty()) each.emplace_back("reason", options.reason);
     const AdminAnswer answer = asked.post("/v1/queue/" + what, each);
     bar.advance();
     if (answer.status / 100 != 2) bar.clear();
@@ -54,9 +55,15 @@ int ask_to_change(const AdminClient& client, const std::string& what, const Queu
 }  // namespace
 
 Query filters_of(const QueueOptions& options) {
-  return {{"to", options.to},         {"from", options.from},   {"user", options.user},
-          {"domain", options.domain}, {"older", options.older}, {"newer", options.newer},
-          {"error", options.error},   {"state", options.state}, {"limit", options.limit}};
+  return given({{"to", options.to},
+                {"from", options.from},
+                {"user", options.user},
+                {"domain", options.domain},
+                {"older", options.older},
+                {"newer", options.newer},
+                {"error", options.error},
+                {"state", options.state},
+                {"limit", options.limit}});
 }
 
 bool is_queue_id(const std::string& id) {
@@ -84,7 +91,7 @@ int queue_summary(const CommonOptions& common, const QueueOptions& options) {
   const auto client = client_for(common);
   if (!client) return exit_code::configuration;
   Query query = filters_of(options);
-  query.emplace_back("by", options.by);
+  if (!options.by.empty()) query.emplace_back("by", options.by);
   std::string title = options.by;
   for (char& c : title) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - ('a' - 'A')) : c;
   return print_lines(
@@ -104,10 +111,8 @@ int queue_show(const CommonOptions& common, const std::string& id) {
 }
 
 int queue_change(const CommonOptions& common, const std::string& what, const QueueOptions& options) {
-  const Query query = filters_of(options);
-  const bool filtered =
-      std::any_of(query.begin(), query.end(), [](const auto& f) { return !f.second.empty(); });
-  if (!filtered && options.ids.empty() && !options.all)
+  if (!std::all_of(options.ids.begin(), options.ids.end(), is_queue_id)) return exit_code::usage;
+  if (filters_of(options).empty() && options.ids.empty() && !options.all)
     return complain("say which messages: ids, filters such as --to, or --all"), exit_code::usage;
   const auto client = client_for(common);
   if (!client) return exit_code::configuration;

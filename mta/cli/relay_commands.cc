@@ -29,8 +29,9 @@ const std::vector<std::string> policy_header = {"DOMAIN",  "MODE",    "MX",     
 int change_mail_of(const CommonOptions& common, const std::string& user, const std::string& what) {
   const auto client = client_for(common);
   if (!client) return exit_code::configuration;
-  const AdminAnswer answer = client->post(
-      "/v1/queue/" + what, {{"user", user}, {"state", what == "hold" ? std::string() : std::string("held")}});
+  Query query{{"user", user}};
+  if (what != "hold") query.emplace_back("state", "held");
+  const AdminAnswer answer = client->post("/v1/queue/" + what, query);
   if (const int code = judge(answer); code != exit_code::yes) return code;
   const std::int64_t count = count_in(answer.body);
   if (count < 0) return not_understood();
@@ -41,7 +42,8 @@ int change_mail_of(const CommonOptions& common, const std::string& user, const s
 int sts_flush(const CommonOptions& common, const std::string& domain) {
   const auto client = client_for(common);
   if (!client) return exit_code::configuration;
-  const AdminAnswer answer = client->post("/v1/sts/flush", {{"domain", domain}});
+  const AdminAnswer answer =
+      client->post("/v1/sts/flush", domain.empty() ? Query{{"all", "1"}} : Query{{"domain", domain}});
   if (const int code = judge(answer); code != exit_code::yes) return code;
   if (common.json) return print(answer.body), exit_code::yes;
   const std::int64_t count = count_in(answer.body);
@@ -53,8 +55,8 @@ int sts_flush(const CommonOptions& common, const std::string& domain) {
 int sts_show(const CommonOptions& common, const std::string& domain) {
   const auto client = client_for(common);
   if (!client) return exit_code::configuration;
-  return print_lines(common, client->get("/v1/sts", {{"domain", domain}}), Table(policy_header), policy_row,
-                     "no policy is cached");
+  return print_lines(common, client->get("/v1/sts", given({{"domain", domain}})), Table(policy_header),
+                     policy_row, "no policy is cached");
 }
 
 int sts_refresh(const CommonOptions& common, const std::string& domain) {
@@ -70,7 +72,7 @@ int tlsrpt_preview(const CommonOptions& common, const std::string& day, const st
   const auto client = client_for(common);
   if (!client) return exit_code::configuration;
   return print_lines(
-      common, client->get("/v1/tlsrpt/preview", {{"day", day}, {"domain", domain}}),
+      common, client->get("/v1/tlsrpt/preview", given({{"day", day}, {"domain", domain}})),
       Table({"DOMAIN", "DAY", "SUCCESSFUL", "FAILED", "TARGETS"}),
       [](const json::value& object) -> std::vector<std::string> {
         const json::value* report = object.is_object() ? object.get_object().if_contains("report") : nullptr;
@@ -112,7 +114,7 @@ int tlsrpt_status(const CommonOptions& common, const std::string& day, bool all)
     return complain("\"" + printable(day) + "\" is no day; write YYYY-MM-DD"), exit_code::usage;
   const auto client = client_for(common);
   if (!client) return exit_code::configuration;
-  const AdminAnswer answer = client->get("/v1/tlsrpt/status", {{"day", day}, {"all", all ? "1" : ""}});
+  const AdminAnswer answer = client->get("/v1/tlsrpt/status", given({{"day", day}, {"all", all ? "1" : ""}}));
   if (const int code = judge(answer); code != exit_code::yes) return code;
   if (common.json) return print(answer.body), exit_code::yes;
   std::vector<json::value> objects;
@@ -148,7 +150,7 @@ int tlsrpt_send(const CommonOptions& common, const std::string& day) {
 int relay_health(const CommonOptions& common, bool ready) {
   const auto client = client_for(common);
   if (!client) return exit_code::configuration;
-  const AdminAnswer answer = client->get("/v1/health", {{"ready", ready ? "1" : ""}});
+  const AdminAnswer answer = client->get("/v1/health", given({{"ready", ready ? "1" : ""}}));
   const int code = judge(answer);
   if (common.json && answer.status != 0) print(answer.body);
   if (answer.status == 503) return exit_code::no;
