@@ -1,14 +1,11 @@
 #include "mta/log_format.h"
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 
 namespace holdfast {
 namespace {
 
 constexpr std::string_view kSchema = "\",\"schema\":1";
-constexpr std::size_t hmac_digits = 16;  // 64 bits: no two addresses of a relay's life meet by chance
 
 // At least `width` digits. A format string would be read anew for every line.
 void append_digits(std::string& out, std::int64_t value, int width) {
@@ -83,31 +80,6 @@ std::string escaped(std::string_view text) {
   return one.json().substr(5, one.json().size() - 6);  // "t":"…"
 }
 
-std::string hmac_of(std::string_view key, std::string_view text) {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned size = 0;
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
-       reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest, &size);
-  std::string out;
-  for (unsigned i = 0; i < size && out.size() < hmac_digits; ++i) out += fmt::format("{:02x}", digest[i]);
-  return out;
-}
-
-// The first character of an escaped local part, when it is a plain one; the rest is nobody's business.
-std::string_view first_letter(std::string_view local) {
-  const auto first = local.empty() ? '\\' : local.front();
-  return first > ' ' && first < 0x7f && first != '\\' ? local.substr(0, 1) : std::string_view();
-}
-
-std::string hidden(std::string_view address, LogAddresses how, std::string_view key) {
-  if (address.empty() || address == "<>") return std::string(address);
-  const auto at = address.rfind('@');
-  const auto local = address.substr(0, at);
-  const auto domain = at == std::string_view::npos ? std::string_view() : address.substr(at);
-  if (how == LogAddresses::hmac) return hmac_of(key, address) + std::string(domain);
-  return std::string(first_letter(local)) + "***" + std::string(domain);
-}
-
 }  // namespace
 
 const char* name(LogLevel level) {
@@ -162,19 +134,6 @@ std::string text_diagnostic(WallTime at, LogLevel level, std::string_view text, 
   std::string line = fmt::format("{} {}: {}", clock_time(at), name(level), escaped(text));
   append_as_text(line, fields);
   return line;
-}
-
-std::string apply_addresses(const Fields& fields, LogAddresses how, std::string_view key) {
-  if (how == LogAddresses::full || fields.addresses().empty()) return fields.json();
-  const std::string_view json = fields.json();
-  std::string out;
-  std::size_t done = 0;
-  for (const Fields::Span& span : fields.addresses()) {
-    out += json.substr(done, span.begin - done);
-    out += hidden(json.substr(span.begin, span.end - span.begin), how, key);
-    done = span.end;
-  }
-  return out += json.substr(done);
 }
 
 }  // namespace holdfast

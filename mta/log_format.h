@@ -28,6 +28,9 @@ std::string text_diagnostic(WallTime at, LogLevel level, std::string_view text, 
 
 // fields.json() with its addresses as `how` says: "a***@b.example", or "3f…(16 hex digits)@b.example", the
 // HMAC-SHA-256 of the whole address under `key`, so that one address stays recognisable without being told.
+// Those in texts too, whatever the field, but not `message_id`. In one pass; `full` costs nothing.
 std::string apply_addresses(const Fields& fields, LogAddresses how, std::string_view key);
+// The same for a text of its own; not for `full`.
+std::string hide_addresses(std::string_view text, LogAddresses how, std::string_view key);
 
 }  // namespace holdfast

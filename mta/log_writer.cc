@@ -173,7 +173,10 @@ void LogWriter::write(LogLevel level, std::string_view text, const Fields& field
   if (const std::uint64_t dropped = impl_->dropped.exchange(0); dropped != 0)
     impl_->diagnose(LogLevel::warning, "the log was not read fast enough: diagnostics were dropped",
                     Fields().add("dropped", dropped).json());
-  impl_->diagnose(level, text, apply_addresses(fields, impl_->addresses, impl_->key));
+  const LogAddresses how = impl_->addresses;
+  const std::string shown = apply_addresses(fields, how, impl_->key);
+  if (how == LogAddresses::full) return impl_->diagnose(level, text, shown);
+  impl_->diagnose(level, hide_addresses(text, how, impl_->key), shown);
 }
 
 void LogWriter::configure(const LogSettings& settings) {
