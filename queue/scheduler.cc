@@ -143,6 +143,8 @@ asio::awaitable<void> Scheduler::stop_here(Duration grace) {
   pace_timer_->cancel();
   table_.for_each([&](Destination& d) { give_back(d.drain(), parts_.timeline.now(), "", false); });
   if (!agents_.empty()) send_disposals();
+  // What a server takes now could not be recorded, and would be sent again.
+  if (parts_.store.failed()) grace = Duration(0);
   const bool calm = co_await wait_for_flights(parts_.clock.now() + grace);
   if (!calm) {
     Fields f;

@@ -112,5 +112,18 @@ TEST_F(RefusedResults, OfAStoreThatFailedForGoodEndWhatIsUnderWay) {
   EXPECT_EQ(mx.open, 0U);
 }
 
+TEST_F(RefusedResults, OfAStoreThatFailedForGoodAreNotWaitedForAtTheStop) {
+  mx.silent = true;
+  relay.start();
+  relay.submit({"user@a.example"});
+  relay.advance(seconds(1));
+  ASSERT_EQ(mx.open, 1U);
+  relay.store.fail_next(StoreError::failed_for_good);
+  EXPECT_FALSE(run(relay.context, relay.store.apply(Batch())));
+  const SteadyTime before = relay.clock.now();
+  relay.stop(seconds(30));
+  EXPECT_LT(relay.clock.now() - before, seconds(20));
+}
+
 }  // namespace
 }  // namespace holdfast
