@@ -72,8 +72,10 @@ bool verify_password(std::string_view hash, std::string_view password);
 std::optional<std::string> hash_password(std::string_view password, unsigned long cost = 0);
 
 // Fresh SCRAM-SHA-256 keys with a random salt; nullopt as above. 4096 is the minimum of RFC 7677.
-std::optional<ScramKeys> make_scram(std::string_view password, unsigned iterations = 10000);
+inline constexpr unsigned kScramIterations = 10000;
+std::optional<ScramKeys> make_scram(std::string_view password, unsigned iterations = kScramIterations);
 // The keys of one salt (16 octets or more, raw).
-std::optional<ScramKeys> derive_scram(std::string_view password, std::string_view salt, unsigned iterations);
+std::optional<ScramKeys> derive_scram(std::string_view password, std::string_view salt,
+                                      unsigned iterations = kScramIterations);
 
 }  // namespace holdfast

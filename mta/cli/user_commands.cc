@@ -9,6 +9,9 @@
 #include "mta/cli/relay_commands.h"
 #include "mta/cli/table.h"
 #include "mta/users_store.h"
+#include "smtp/base/key_file.h"
+#include "smtp/server/user_directory.h"
+#include "smtp/wire/base64.h"
 
 namespace holdfast {
 namespace {
@@ -22,12 +25,21 @@ int finish(const UsersError& error) {
   return error.exit_code;
 }
 
-UsersError set_password(UserRecord& user, const std::filesystem::path& file) {
+// What SCRAM told of the name so far, when nobody had it too: neither a new user nor a new password shows to
+// who asks without one. "" = any: no relay has told anything here.
+std::string salt_so_far(const Settings& settings, const UserRecord& user) {
+  if (user.scram) return base64_decode(user.scram->salt).value_or("");
+  const auto key = read_key(settings.data_dir / kSaltKeyFile);
+  return key && *key ? scram_salt(**key, user.name) : "";
+}
+
+UsersError set_password(const Settings& settings, UserRecord& user, const std::filesystem::path& file) {
   std::string password;
   const WipeAtEnd wiped(password);
   if (UsersError error = read_new_password(file, password); error.exit_code != 0) return error;
   const auto hash = hash_password(password);
-  user.scram = make_scram(password);
+  const std::string salt = salt_so_far(settings, user);
+  user.scram = salt.empty() ? make_scram(password) : derive_scram(password, salt);
   if (!hash || !user.scram)
     return {exit_code::bad_data, "this password cannot be used: at most 511 octets, and no NUL"};
   user.password_hash = *hash;
@@ -53,7 +65,7 @@ int user_add(const CommonOptions& common, const UserOptions& options) {
   if (!settings) return exit_code::configuration;
   // Asked before the password is, and again under the lock.
   if (UsersError error = check_new_user(*settings, user.name); error.exit_code != 0) return finish(error);
-  if (UsersError error = set_password(user, options.password_file); error.exit_code != 0)
+  if (UsersError error = set_password(*settings, user, options.password_file); error.exit_code != 0)
     return finish(error);
   return finish(add_user(*settings, user));
 }
@@ -80,11 +92,11 @@ int user_passwd(const CommonOptions& common, const UserOptions& options) {
   const SettingsPtr settings = need_settings(common, false);
   if (!settings) return exit_code::configuration;
   // Before the password is asked for: is there such a user, and may the file be written?
-  const auto unchanged = [](UserRecord&) {};
+  UserRecord fresh;
+  const auto unchanged = [&](UserRecord& user) { fresh = user; };
   if (UsersError error = change_user(*settings, options.name, unchanged); error.exit_code != 0)
     return finish(error);
-  UserRecord fresh;
-  if (UsersError error = set_password(fresh, options.password_file); error.exit_code != 0)
+  if (UsersError error = set_password(*settings, fresh, options.password_file); error.exit_code != 0)
     return finish(error);
   return finish(change_user(*settings, options.name, [&](UserRecord& user) {
     user.password_hash = fresh.password_hash;

@@ -6,7 +6,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <optional>
 #include <system_error>
 
 #include "smtp/base/base_error.h"
@@ -17,22 +16,6 @@ namespace {
 
 Error key_error(const std::filesystem::path& file) {
   return Error(BaseError::io, file.string() + ": " + std::strerror(errno));
-}
-
-// nullopt: there is none, or none of this length.
-Result<std::optional<std::string>> read_key(const std::filesystem::path& file) {
-  const int in = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (in < 0 && errno == ENOENT) return std::optional<std::string>();
-  if (in < 0) return key_error(file);
-  std::string key(kKeySize + 1, '\0');
-  const ssize_t got = ::read(in, key.data(), key.size());
-  const int cause = errno;
-  ::close(in);
-  errno = cause;
-  if (got < 0) return key_error(file);
-  if (got != static_cast<ssize_t>(kKeySize)) return std::optional<std::string>();
-  key.resize(kKeySize);
-  return std::optional<std::string>(std::move(key));
 }
 
 bool write_synced(int out, const std::string& key) {
@@ -50,6 +33,21 @@ std::string random_key() {
   if (got != static_cast<ssize_t>(key.size()))
     throw std::system_error(errno, std::generic_category(), "getrandom");
   return key;
+}
+
+Result<std::optional<std::string>> read_key(const std::filesystem::path& file) {
+  const int in = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (in < 0 && errno == ENOENT) return std::optional<std::string>();
+  if (in < 0) return key_error(file);
+  std::string key(kKeySize + 1, '\0');
+  const ssize_t got = ::read(in, key.data(), key.size());
+  const int cause = errno;
+  ::close(in);
+  errno = cause;
+  if (got < 0) return key_error(file);
+  if (got != static_cast<ssize_t>(kKeySize)) return std::optional<std::string>();
+  key.resize(kKeySize);
+  return std::optional<std::string>(std::move(key));
 }
 
 Result<std::string> load_or_make_key(const std::filesystem::path& file) {

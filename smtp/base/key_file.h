@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "smtp/base/result.h"
@@ -12,6 +13,9 @@ inline constexpr std::size_t kKeySize = 32;
 
 // A key of this process alone. Throws when the system's generator gives nothing: there is no way on then.
 std::string random_key();
+
+// The key that `file` holds; nullopt: there is no such file, or none of that length. BaseError::io.
+Result<std::optional<std::string>> read_key(const std::filesystem::path& file);
 
 // The key that `file` holds, made at first use with mode 0600. It is written and synced under another name
 // first: the file is whole or not there, its name is durable, and of two processes that make it at once one

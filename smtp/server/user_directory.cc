@@ -24,7 +24,7 @@ constexpr std::size_t kSaltSize = 16;  // as make_scram() has it
 
 std::string salt_key(const Settings& settings, Log& log) {
   if (settings.data_dir.empty()) return random_key();
-  auto key = load_or_make_key(settings.data_dir / "scram.key");
+  auto key = load_or_make_key(settings.data_dir / kSaltKeyFile);
   if (key) return std::move(*key);
   log.warning("the key of SCRAM salts cannot be kept: after a restart they tell users from unknown names",
               Fields().add("why", key.error().detail));
@@ -41,10 +41,6 @@ std::string derived(std::string_view key, std::string_view purpose, std::string_
   return std::string(reinterpret_cast<const char*>(mac.data()), mac.size());
 }
 
-std::string salt_of(std::string_view key, std::string_view name) {
-  return derived(key, "salt ", name).substr(0, kSaltSize);
-}
-
 UserRecord record_of(const UserSettings& user, std::string_view key) {
   UserRecord record;
   record.name = user.name;
@@ -58,7 +54,7 @@ UserRecord record_of(const UserSettings& user, std::string_view key) {
     // tell that it exists.
     record.password_hash = hash_password(user.password).value_or("");
     // The salt that the name had when nobody had the name: it does not tell that somebody has it now.
-    record.scram = derive_scram(user.password, salt_of(key, user.name), UserTable().decoy_iterations);
+    record.scram = derive_scram(user.password, scram_salt(key, user.name));
   }
   return record;
 }
@@ -88,6 +84,10 @@ bool same_credentials(const UserSettings& a, const UserSettings& b) {
 
 }  // namespace
 
+std::string scram_salt(std::string_view key, std::string_view name) {
+  return derived(key, "salt ", name).substr(0, kSaltSize);
+}
+
 const UserRecord* UserTable::find(std::string_view name) const {
   const auto found = users.find(name);
   return found == users.end() ? nullptr : &found->second;
@@ -96,7 +96,7 @@ const UserRecord* UserTable::find(std::string_view name) const {
 ScramKeys UserTable::decoy_scram(std::string_view name) const {
   ScramKeys keys;
   keys.iterations = decoy_iterations;
-  keys.salt = base64_encode(salt_of(decoy_key, name));
+  keys.salt = base64_encode(scram_salt(decoy_key, name));
   keys.stored_key = base64_encode(derived(decoy_key, "stored ", name));
   keys.server_key = base64_encode(derived(decoy_key, "server ", name));
   return keys;

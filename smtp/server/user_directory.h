@@ -5,9 +5,9 @@
 // or inode has changed; one that cannot be read any more leaves the users as they were.
 //
 // SCRAM tells a salt to whoever asks. That of a name that nobody has follows from the name and from the key
-// data_dir/scram.key; so does that of a user whose password is here in clear. Neither changes by a restart, a
-// reload or another user. Without data_dir, or when the key cannot be kept there, it is of this process
-// alone.
+// data_dir/scram.key; so does that of a user whose password is here in clear, or whom `holdfast user add`
+// made. Neither changes by a restart, a reload, another user or a new password. Without data_dir, or when the
+// key cannot be kept there, it is of this process alone.
 #pragma once
 
 #include <map>
@@ -22,6 +22,10 @@
 #include "smtp/base/log.h"
 
 namespace holdfast {
+
+// The salt (16 octets, raw) that SCRAM tells of a name that nobody has, by the key in data_dir/kSaltKeyFile.
+inline constexpr const char* kSaltKeyFile = "scram.key";
+std::string scram_salt(std::string_view key, std::string_view name);
 
 struct UserTable {
   std::map<std::string, UserRecord, std::less<>> users;
@@ -38,7 +42,7 @@ struct UserTable {
   // so that a suspension does not show; decoys when it has none.
   ScramKeys scram_for(std::string_view name, const UserRecord* user) const;
   std::string decoy_key;
-  unsigned decoy_iterations = 10000;  // those of some real user
+  unsigned decoy_iterations = kScramIterations;  // those of some real user
 };
 
 // Thread-safe. `clock` and `log` outlive it.

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 
 #include "config/users_file.h"
+#include "smtp/server/user_directory.h"
+#include "smtp/wire/base64.h"
 #include "tests/mta/cli_fixture.h"
 #include "tests/mta/fake_relay.h"
 
@@ -56,6 +58,25 @@ TEST_F(Cli, UsersAreSuspendedChangedListedAndRemoved) {
   EXPECT_FALSE(verify_password(user.password_hash, "first"));
   ASSERT_EQ(run({"user", "remove", "a"}).code, 0);
   EXPECT_EQ(parse_users(users()).users.size(), 1U);
+}
+
+TEST_F(Cli, NeitherANewUserNorANewPasswordShowsByItsScramSalt) {
+  const std::string key(32, 'k'), before = base64_encode(scram_salt(key, "app"));
+  dir_.write("data/scram.key", key);
+  ASSERT_EQ(run({"user", "add", "app", "--sender", "*"}, "first\n").code, 0);
+  const ScramKeys added = parse_users(users()).users.at(0).scram.value();
+  EXPECT_EQ(added.salt, before) << "that of the name when nobody had it";
+  ASSERT_EQ(run({"user", "passwd", "app"}, "second\n").code, 0);
+  const ScramKeys changed = parse_users(users()).users.at(0).scram.value();
+  EXPECT_EQ(changed, derive_scram("second", scram_salt(key, "app")));
+  EXPECT_NE(changed.stored_key, added.stored_key);
+
+  const ScramKeys older = *make_scram("first");
+  dir_.write("data/users", "old password=" + *hash_password("first", 1) +
+                               " scram=" + std::to_string(older.iterations) + "," + older.salt + "," +
+                               older.stored_key + "," + older.server_key + " senders=*\n");
+  ASSERT_EQ(run({"user", "passwd", "old"}, "second\n").code, 0);
+  EXPECT_EQ(parse_users(users()).users.at(0).scram->salt, older.salt) << "what was told already stays";
 }
 
 TEST_F(Cli, ASuspendedUsersMailIsHeldAndReleasedByTheRelay) {

@@ -154,6 +154,20 @@ TEST(LogWriter, AnEndOfTheReaderIsNoEndOfTheRelay) {
   ::close(ends[1]);
 }
 
+TEST(LogWriter, HidesAddressesInTheTextsOfDiagnosticsToo) {
+  Pipe pipe;
+  const auto clock = make_system_clock();
+  {
+    LogSettings masked = settings(LogLevel::info);
+    masked.addresses = LogAddresses::masked;
+    LogWriter log(masked, *clock, pipe.write_end(), "key");
+    log.warning("no way to <bob@d.example>", Fields().add("why", "550 carol@e.example is unknown"));
+  }
+  pipe.close_write();
+  EXPECT_THAT(pipe.read_all(), HasSubstr("\"text\":\"no way to <b***@d.example>\",\"why\":\"550 "
+                                         "c***@e.example is unknown\"}\n"));
+}
+
 TEST(LogKey, StaysTheSameAcrossRestartsAndIsNobodyElses) {
   const ConfigDirectory dir;
   std::string why;
