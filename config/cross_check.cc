@@ -194,9 +194,10 @@ void derive_settings(Loading& loading) {
   if (s.data_dir.empty())
     report(loading, "", 0, "data_dir", "is empty; write the directory that holds the queue");
   if (s.postmaster.empty()) s.postmaster = "postmaster@" + s.hostname;
-  if (s.auth.users_file.empty()) s.auth.users_file = s.data_dir / "users";
-  if (s.dkim.key_dir.empty()) s.dkim.key_dir = s.data_dir / "dkim";
-  if (s.admin.socket.empty()) s.admin.socket = s.data_dir / "admin.sock";
+  const auto& in_use = loading.input.data_dir.empty() ? s.data_dir : loading.input.data_dir;
+  if (s.auth.users_file.empty()) s.auth.users_file = in_use / "users";
+  if (s.dkim.key_dir.empty()) s.dkim.key_dir = in_use / "dkim";
+  if (s.admin.socket.empty()) s.admin.socket = in_use / "admin.sock";
   if (s.tlsrpt.organization.empty()) s.tlsrpt.organization = s.hostname;
   if (s.tlsrpt.contact.empty()) s.tlsrpt.contact = "postmaster@" + s.hostname;
   for (UserSettings& user : s.users) {

@@ -24,6 +24,8 @@ struct LoadInput {
   std::map<std::string, std::string> environment;  // only HOLDFAST_… is looked at
   std::chrono::sys_days today;                     // for exceptions
   bool secrets = true;  // false: files with secrets are not opened; for commands that need none of them
+  // At a reload, the running relay's: paths that derive from data_dir stay below it, whatever data_dir says.
+  std::filesystem::path data_dir = {};
 };
 
 // One key that was set, or an element of an array. `section` and `index` as in the schema.

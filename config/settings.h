@@ -31,6 +31,7 @@ struct Rate {
 struct DiskReserve {
   double percent = 0;  // 0 to 100; used when bytes is 0
   std::uint64_t bytes = 0;
+  bool operator==(const DiskReserve&) const = default;
 };
 
 struct RuntimeSettings {
@@ -46,6 +47,7 @@ struct ListenerSettings {
   unsigned max_connections_per_ip = 0;
   Millis idle_timeout{0};
   std::uint64_t min_rate = 0;  // bytes per second; 0 = no minimum
+  bool operator==(const ListenerSettings&) const = default;
 };
 
 enum class IfMissing { self_signed, fail };

@@ -13,10 +13,10 @@ namespace holdfast {
 
 namespace {
 
-std::string reasons_json(const char* key, const std::vector<std::string>& reasons) {
+std::string list_json(const std::vector<std::string>& texts) {
   std::string list;
-  for (const auto& reason : reasons) list += (list.empty() ? "" : ",") + json_string(reason);
-  return "{\"schema\":" + std::to_string(kAdminSchema) + ",\"" + key + "\":[" + list + "]}\n";
+  for (const auto& text : texts) list += (list.empty() ? "" : ",") + json_string(text);
+  return "[" + list + "]";
 }
 
 std::string destination_json(const DestinationStatus& status) {
@@ -29,7 +29,7 @@ std::string destination_json(const DestinationStatus& status) {
   return "{" + fields.json() + "}";
 }
 
-asio::awaitable<std::vector<std::string>> reload_now(ServiceControl& service) { co_return service.reload(); }
+asio::awaitable<ReloadOutcome> reload_now(ServiceControl& service) { co_return service.reload(); }
 
 }  // namespace
 
@@ -149,7 +149,8 @@ asio::awaitable<AdminResponse> AdminApi::post(AdminRequest request) {
 
 asio::awaitable<AdminResponse> AdminApi::ready() {
   const auto reasons = co_await parts_.service.not_ready();
-  co_return admin_answer(reasons.empty() ? 200 : 503, reasons_json("not_ready", reasons));
+  co_return admin_answer(reasons.empty() ? 200 : 503,
+                         "{\"schema\":1,\"not_ready\":" + list_json(reasons) + "}\n");
 }
 
 asio::awaitable<AdminResponse> AdminApi::destinations() {
@@ -254,9 +255,12 @@ asio::awaitable<AdminResponse> AdminApi::send_test(std::string to) {
 asio::awaitable<AdminResponse> AdminApi::reload() {
   // Files are read and passwords hashed: not on the executor of the shared services.
   auto job = reload_now(parts_.service);
-  const auto errors = co_await hop(parts_.blocking, std::move(job));
-  parts_.log.event("admin", Fields().add("change", "reload").add("errors", std::uint64_t{errors.size()}));
-  co_return admin_answer(errors.empty() ? 200 : 409, reasons_json("errors", errors));
+  const auto outcome = co_await hop(parts_.blocking, std::move(job));
+  parts_.log.event("admin",
+                   Fields().add("change", "reload").add("errors", std::uint64_t{outcome.errors.size()}));
+  co_return admin_answer(outcome.errors.empty() ? 200 : 409,
+                         "{\"schema\":1,\"errors\":" + list_json(outcome.errors) +
+                             ",\"after_restart\":" + list_json(outcome.after_restart) + "}\n");
 }
 
 }  // namespace holdfast

@@ -15,11 +15,14 @@
 //   GET  /v1/destinations                JSON lines
 //   POST /v1/destinations/{pause,resume}?name=
 //   GET  /v1/sts[?domain=]               JSON lines, the policies in force
-//   POST /v1/sts/refresh?domain=         looks and fetches at once; POST /v1/sts/flush?domain= or all=1
-//   forgets GET  /v1/tlsrpt/preview?day=&domain= JSON lines, the reports of the day as they stand GET
-//   /v1/tlsrpt/status?day=&all=     JSON lines: the signing key, suppressed addresses, reports POST
-//   /v1/tlsrpt/send?day=            the day's reports leave now: {"count":n} POST /v1/reload 200, or 409 with
-//   what is wrong /v1/config /v1/users /v1/dkim /v1/dns /v1/check      see admin_setup.h
+//   POST /v1/sts/refresh?domain=         looks and fetches at once
+//   POST /v1/sts/flush?domain= or all=1  forgets
+//   GET  /v1/tlsrpt/preview?day=&domain= JSON lines, the reports of the day as they stand
+//   GET  /v1/tlsrpt/status?day=&all=     JSON lines: the signing key, suppressed addresses, reports
+//   POST /v1/tlsrpt/send?day=            the day's reports leave now: {"count":n}
+//   POST /v1/reload                      {errors, after_restart}: 200, or 409 with what is wrong;
+//     after_restart names the keys that were changed, but hold after a restart only
+//   /v1/config /v1/users /v1/dkim /v1/dns /v1/check      see admin_setup.h
 //
 // Runs on the shared executor; everything it names outlives it.
 #pragma once
@@ -38,14 +41,19 @@
 
 namespace holdfast {
 
+struct ReloadOutcome {
+  std::vector<std::string> errors;         // what is wrong; nothing has changed then
+  std::vector<std::string> after_restart;  // keys that were changed, but hold after a restart only
+};
+
 // What only the relay as a whole can answer.
 class ServiceControl {
  public:
   virtual ~ServiceControl() = default;
   // Why the relay is not ready; empty when it is. Asks the store, the resolver and the listeners.
   virtual asio::awaitable<std::vector<std::string>> not_ready() = 0;
-  // Loads the configuration again: what is wrong with it (nothing has changed then), or empty.
-  virtual std::vector<std::string> reload() = 0;
+  // Loads the configuration again.
+  virtual ReloadOutcome reload() = 0;
   virtual asio::awaitable<std::string> metrics_text() = 0;
   virtual asio::awaitable<std::string> status_json() = 0;
 };

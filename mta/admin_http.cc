@@ -312,6 +312,11 @@ Result<void> AdminHttp::listen_tcp(const HostPort& bind, std::string token) {
   return {};
 }
 
+void AdminHttp::use_token(const std::string& token) {
+  const std::lock_guard lock(impl_->mutex);
+  for (const auto& door : impl_->doors) door->use_token(token);
+}
+
 asio::awaitable<void> AdminHttp::stop() {
   impl_->tasks.stop();
   co_await impl_->tasks.drained();

@@ -57,6 +57,8 @@ class AdminHttp {
   Result<void> listen_unix(const std::filesystem::path& path);
   // The port bound is told in the log; port 0 lets the system pick.
   Result<void> listen_tcp(const HostPort& bind, std::string token);
+  // A reload: another token on TCP, from the next request on. Any thread.
+  void use_token(const std::string& token);
   asio::awaitable<void> stop();
 
  private:

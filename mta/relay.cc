@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "mta/admin_json.h"
+#include "mta/after_restart.h"
 #include "mta/process.h"
 #include "smtp/base/base_error.h"
 #include "smtp/base/hop.h"
@@ -52,6 +53,8 @@ void put_behind_all_else(asio::thread_pool& pool, unsigned threads) {
     });
   }
 }
+
+ReloadOutcome refused_reload(const Error& error) { return {{error.text()}, {}}; }
 
 std::vector<std::string> texts(const std::vector<Diagnostic>& diagnostics) {
   std::vector<std::string> out;
@@ -294,31 +297,39 @@ asio::awaitable<void> Relay::stop() {
   co_await store_->close();
 }
 
-std::vector<std::string> Relay::reload() {
+ReloadOutcome Relay::reload() {
   const std::lock_guard lock(reloading_);
   LoadInput input;
   input.file = config_file_;
   input.environment = holdfast_environment();
   input.today = std::chrono::floor<std::chrono::days>(clock_.wall());
+  input.data_dir = settings_.current()->data_dir;
   const Loaded loaded = load_settings(input);
   for (const auto& warning : loaded.warnings) log_.warning(warning.print());
   auto errors = texts(loaded.errors);
   if (!loaded.settings) {
     for (const auto& error : errors) log_.error("reload: " + error);
-    return errors;
+    return {std::move(errors), {}};
   }
+  HeldSettings held = hold_until_restart(*settings_.current(), *loaded.settings);
+  const SettingsPtr settings = std::move(held.settings);
   // Whatever may fail comes before anything is changed.
-  const auto servers = find_dns_servers(loaded.settings->dns);
-  if (!servers) return {servers.error().text()};
-  if (auto roots = roots_.load(loaded.settings->trust.ca_file); !roots) return {roots.error().text()};
-  if (auto used = use_resolvers(*servers, loaded.settings->dns.timeout); !used) return {used.error().text()};
-  log_.configure(loaded.settings->log);
-  certificate_->reload(loaded.settings);
-  authenticator_->reload(loaded.settings);
-  settings_.publish(loaded.settings);
+  const auto servers = find_dns_servers(settings->dns);
+  if (!servers) return refused_reload(servers.error());
+  if (auto roots = roots_.load(settings->trust.ca_file); !roots) return refused_reload(roots.error());
+  if (auto used = use_resolvers(*servers, settings->dns.timeout); !used) return refused_reload(used.error());
+  log_.configure(settings->log);
+  certificate_->reload(settings);
+  authenticator_->reload(settings);
+  admin_->use_token(settings->admin.token);
+  settings_.publish(settings);
   scheduler_->look_again();
   log_.info("the configuration was reloaded", Fields().add("file", config_file_.string()));
-  return {};
+  std::string keys;
+  for (const auto& key : held.after_restart) keys += (keys.empty() ? "" : ", ") + key;
+  if (!keys.empty())
+    log_.warning("keys were changed that hold after a restart only", Fields().add("keys", keys));
+  return {{}, std::move(held.after_restart)};
 }
 
 }  // namespace holdfast

@@ -52,8 +52,8 @@ class Relay final : private ServiceControl, private RelayFactsSource {
   Result<void> start();
   asio::awaitable<void> stop();
 
-  // Errors of the new configuration, each naming file, line and key; nothing has changed then. On any thread.
-  std::vector<std::string> reload() override;
+  // The errors each name file, line and key. On any thread.
+  ReloadOutcome reload() override;
 
   // A sync of the queue failed: nothing more is acknowledged, and the process must end.
   bool store_failed() const { return store_->failed(); }

@@ -166,9 +166,16 @@ int relay_status(const CommonOptions& common) {
 int relay_reload(const CommonOptions& common) {
   const auto client = client_for(common);
   if (!client) return exit_code::configuration;
-  const int code = judge(client->post("/v1/reload"));
-  if (code == exit_code::yes) print("reloaded\n");
+  const AdminAnswer answer = client->post("/v1/reload");
+  const int code = judge(answer);
   if (code == exit_code::configuration) complain("nothing was changed");
+  if (code != exit_code::yes) return code;
+  if (common.json) return print(answer.body), code;
+  std::vector<json::value> objects;
+  if (!parse_lines(answer.body, objects) || objects.empty()) return not_understood();
+  print("reloaded\n");
+  const std::string keys = member(objects.front(), "after_restart");
+  if (!keys.empty()) complain("these keys were changed, but hold after a restart only: " + printable(keys));
   return code;
 }
 

@@ -58,6 +58,21 @@ TEST_F(AdminHttpTest, WhoComesFromElsewhereNeedsTheTokenWhateverTheHostSays) {
   EXPECT_TRUE(over_tcp("GET /v1/queue HTTP/1.1\r\nHost: localhost\r\n" + kEnd).starts_with("HTTP/1.1 200"));
 }
 
+TEST_F(AdminHttpTest, AnExchangedTokenHoldsFromTheNextRequestOn) {
+  ASSERT_TRUE(http_.listen_tcp({"127.0.0.1", 0}, "s3cret"));
+  const auto status = [this](const std::string& token) {
+    return over_tcp("POST /x HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + token + "\r\n" + kEnd)
+        .substr(9, 3);
+  };
+  EXPECT_EQ(status("s3cret"), "200");
+  http_.use_token("other");
+  EXPECT_EQ(status("s3cret"), "401");
+  EXPECT_EQ(status("other"), "200");
+  http_.use_token("");
+  EXPECT_EQ(status("other"), "401");
+  EXPECT_EQ(status(""), "401");
+}
+
 TEST_F(AdminHttpTest, TakesTheTokenAsABrowsersPasswordForReadingOnly) {
   ASSERT_TRUE(http_.listen_tcp({"127.0.0.1", 0}, "s3cret"));
   const std::string right = "Authorization: Basic " + base64_encode("anybody:s3cret") + "\r\n",

@@ -50,6 +50,19 @@ TEST_F(Cli, AFailedReloadSaysWhyAndIs78) {
   EXPECT_THAT(ran.err, HasSubstr("nothing was changed"));
 }
 
+TEST_F(Cli, AReloadNamesTheKeysThatHoldAfterARestart) {
+  std::atomic<const char*> answer = "200 {\"schema\":1,\"errors\":[],\"after_restart\":[]}\n";
+  const FakeRelay relay(socket(), [&](const std::string&) { return answer.load(); });
+  Ran ran = run({"reload"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_EQ(ran.out, "reloaded\n");
+  EXPECT_EQ(ran.err, "");
+  answer = "200 {\"schema\":1,\"errors\":[],\"after_restart\":[\"data_dir\",\"listener\"]}\n";
+  ran = run({"reload"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_THAT(ran.err, HasSubstr("hold after a restart only: data_dir, listener"));
+}
+
 TEST_F(Cli, OtherAnswersHaveTheirExitCodes) {
   std::atomic<const char*> answer = "";
   const FakeRelay relay(socket(), [&](const std::string&) { return answer.load(); });
