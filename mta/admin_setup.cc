@@ -1,5 +1,6 @@
 #include "mta/admin_setup.h"
 
+#include <algorithm>
 #include <iterator>
 
 #include "config/reference.h"
@@ -171,6 +172,14 @@ AdminResponse AdminSetup::look_up(const AdminRequest& request) {
 }
 
 AdminResponse AdminSetup::post(const AdminRequest& request) {
+  // A rate that got lost on its way here must not become none.
+  constexpr std::string_view kKnown[] = {"name",   "senders",  "messages", "recipients", "tls_required_no",
+                                         "domain", "selector", "algorithm"};
+  for (const auto& [key, value] : request.query) {
+    if (std::find(std::begin(kKnown), std::end(kKnown), key) == std::end(kKnown))
+      return admin_failure(400, "there is no \"" + key + "\" to set");
+    if (value.empty()) return admin_failure(400, key + " has a value, or is left out");
+  }
   constexpr std::string_view kUsers = "/v1/users/";
   if (request.path.starts_with(kUsers)) return change_users(request.path.substr(kUsers.size()), request);
   if (request.path == "/v1/dkim/keygen") return make_key(request);

@@ -122,6 +122,15 @@ TEST_F(AdminSetupTest, ForgetsTheKeysOfTheOldPassword) {
   EXPECT_TRUE(verify_password(users[0].password_hash, "second"));
 }
 
+TEST_F(AdminSetupTest, ALimitThatIsEmptyOrMisspeltMakesNoUserWithout) {
+  const std::string hash = hash_password("x", 1).value();
+  for (const char* lost : {"messages=", "recipients=", "messages", "mesages=5/h", "senders=", "=5/h"})
+    EXPECT_EQ(ask("POST", std::string("/v1/users/add?name=app&") + lost, hash).status, 400) << lost;
+  EXPECT_EQ(ask("POST", "/v1/dkim/keygen?domain=a.example&selector=").status, 400);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "users"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "dkim"));
+}
+
 TEST_F(AdminSetupTest, TakesNoPasswordAndNoNonsense) {
   const std::string hash = hash_password("x", 1).value();
   for (const char* wrong : {"", "a clear password", "$y$"})
