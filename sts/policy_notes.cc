@@ -61,7 +61,8 @@ void PolicyService::note_success(const DomainName& name, Domain& domain, const C
     downgrade(name, "weaker-policy", *domain.policy,
               std::string("enforce to ") + holdfast::name(fetched.policy.mode));
   }
-  domain.alarmed.clear();
+  // What the record says ends its own alarm: as long as it is gone, each fetch would raise it anew.
+  if (domain.alarmed != "record-vanished") domain.alarmed.clear();
   if (held && domain.policy->id == fetched.id && domain.policy->policy == fetched.policy) return;
   Fields fields;
   fields.add("domain", name.text()).add("change", held ? "replaced" : "new").add("id", fetched.id);

@@ -92,6 +92,18 @@ TEST_F(PolicyServiceTest, RefreshFetchesAtOnceADomainNeverSeenAndDespiteBackOff)
   EXPECT_EQ(fetcher_.count("nothing.example"), 0);
 }
 
+// The policy host goes on answering, so each refresh succeeds.
+TEST_F(PolicyServiceTest, RefreshesOfADomainWhoseRecordVanishedRaiseNoFurtherAlarm) {
+  publish("1");
+  lookup();
+  retract();
+  for (int i = 0; i < 3; ++i) {
+    clock_.advance(1min);
+    EXPECT_EQ(refresh().state, State::present);
+  }
+  EXPECT_EQ(log_.events("sts_downgrade").size(), 1u);
+}
+
 TEST_F(PolicyServiceTest, RefreshesByItselfOnceADayAlsoWhileTheRecordCannotBeHad) {
   publish("1");
   lookup();
