@@ -2,8 +2,8 @@
 //
 // Procedure: connect; TLS at once where the route says so; greeting and EHLO; STARTTLS where it is offered or
 // required; check what was proved against the requirement; AUTH where the route has a user, and never to a
-// server that has not proved its name. Whatever was not met ends the connection here: the caller gets a session that satisfies its requirement, or the reason why
-// not.
+// server that has not proved its name. Whatever was not met ends the connection here: the caller gets a
+// session that satisfies its requirement, or the reason why not.
 #pragma once
 
 #include <memory>

@@ -77,6 +77,10 @@ asio::awaitable<GrantReport> DeliveryJob::run() {
     report.how = GrantReport::How::aborted;
   } else if (rate_limited_ && !report.unfinished.empty()) {
     report.how = GrantReport::How::busy;
+  } else if (!reached_ && notes_.empty() && !busy_mx_.empty()) {
+    report.how = GrantReport::How::busy;  // also when nothing is left: nobody was asked
+    report.busy_mx = busy_mx_;
+    report.total_reached = total_reached_;
   } else if (reached_) {
     report.how = throttled_ ? GrantReport::How::throttled : GrantReport::How::reached;
   } else if (!report.unfinished.empty() && !busy_mx_.empty()) {

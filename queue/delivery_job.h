@@ -105,7 +105,8 @@ class DeliveryJob {
 
   // Records endings; of a message that is not done only those that need no notification.
   asio::awaitable<void> record(InHand& message);
-  bool owed(const InHand& message, WallTime now) const;
+  bool notice_owed(const InHand& message, WallTime now) const;
+  void give_back(InHand& message);
   asio::awaitable<void> settle_rest();
   bool wants_fresh_plan() const;
   void defer_young(const TlsPlan& plan);

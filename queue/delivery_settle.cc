@@ -8,6 +8,12 @@
 #include "queue/retry_schedule.h"
 
 namespace holdfast {
+namespace {
+
+// How long past its expiry a message may wait for one of the connections that its MX allows.
+constexpr std::chrono::minutes kLastWait{5};
+
+}  // namespace
 
 void DeliveryJob::refuse_unless_taken(Item& item, Verdict verdict, bool needs_all) {
   if (item.fallback && !item.fallback_needs_all) return;  // the first definite refusal stays
@@ -93,12 +99,26 @@ asio::awaitable<void> DeliveryJob::record(InHand& message) {
   writer_.add(std::move(made));
 }
 
-// Expired, or waiting for so long that the sender is to be told.
-bool DeliveryJob::owed(const InHand& message, WallTime now) const {
-  if (message.meta->expires <= now) return true;
-  return delay_notice_due(message.meta->due_since(), now, settings().delivery.delay_notice_after) &&
+// Waiting for so long that the sender is to be told.
+bool DeliveryJob::notice_owed(const InHand& message, WallTime now) const {
+  return message.meta->expires > now &&
+         delay_notice_due(message.meta->due_since(), now, settings().delivery.delay_notice_after) &&
          std::any_of(message.items.begin(), message.items.end(),
                      [](const Item& item) { return !item.done && !item.recipient.delay_notice_sent; });
+}
+
+// Untried, due at once, with the reason.
+void DeliveryJob::give_back(InHand& message) {
+  const WallTime now = context_.timeline.now();
+  for (Item& item : message.items) {
+    if (item.done) continue;
+    item.done = true;
+    Ending e =
+        ending_of(*message.meta, item.token, item.recipient, best_note(), now, settings(), context_.random);
+    e.fate = Fate::given_back;
+    e.next_attempt = now;
+    message.endings.push_back(std::move(e));
+  }
 }
 
 // What nobody took or refused for good.
@@ -112,8 +132,12 @@ asio::awaitable<void> DeliveryJob::settle_rest() {
         message.touched || std::any_of(message.items.begin(), message.items.end(),
                                        [](const Item& item) { return item.fallback.has_value(); });
     if (!message.touched && over_) continue;
-    // Unless its time is over, or its sender is owed a word.
-    if (!asked && busy && !done(message) && notes_.empty() && !owed(message, now)) continue;
+    const bool waits = !asked && busy && !done(message) && notes_.empty();
+    // The last attempt comes when the time is over, and has a while to find a connection.
+    if (waits && message.meta->expires + kLastWait > now) {
+      if (!notice_owed(message, now)) continue;
+      give_back(message);
+    }
     for (Item& item : message.items) {
       if (item.done) continue;
       const bool all_asked = notes_.empty() && !busy;

@@ -178,14 +178,22 @@ void DeliveryWriter::lost(const std::vector<DeliveryRecord>& records, const Erro
   if (context_.store.failed()) sink_.store_failed();
 }
 
-// What cannot be recorded must not be tried again: it may have been delivered. It stays claimed, where the
-// operator sees it, and makes room for other work.
+// What was delivered must not be tried again: it stays claimed, where the operator sees it, and makes room
+// for other work. What was not is tried again when its lease has run out.
 void DeliveryWriter::refused(DeliveryRecord record, const Error& error) {
-  const std::string why =
-      "the store refuses the result of a delivery, and the message stays in hand until a restart: " +
-      error.text();
-  for (const Ending& e : record.request.endings) log_unrecorded(context_.log, *record.request.meta, e, why);
-  for (auto& s : record.settled) s.unrecorded = true;
+  const auto& endings = record.request.endings;
+  const bool keep =
+      std::any_of(endings.begin(), endings.end(), [](const Ending& e) { return e.fate == Fate::delivered; });
+  const std::string why = "the store refuses the result of a delivery, " +
+                          std::string(keep ? "and the message stays in hand until a restart: "
+                                           : "which is tried again in some minutes: ") +
+                          error.text();
+  context_.log.error(record.request.meta->id.text() + ": " + why);
+  for (const Ending& e : endings) log_unrecorded(context_.log, *record.request.meta, e, why);
+  for (auto& s : record.settled) {
+    s.unrecorded = keep;
+    s.next.reset();
+  }
   sink_.settled(std::move(record.settled));
 }
 

@@ -190,8 +190,14 @@ std::vector<Claim> Destination::drain() {
 
 void Destination::measure(std::size_t share) {
   const std::size_t enough = std::exchange(taken_, 0) * static_cast<std::size_t>(kPaceHorizon / kPaceEvery);
-  most_ready_ = ready_ > enough ? std::clamp(enough, std::min(kLeastShare, share), share)
-                                : std::numeric_limits<std::size_t>::max();
+  const bool was_limited = most_ready_ != kNoLimit && (ready_ > 0 || more_in_store);
+  const bool limited = ready_ > enough || (was_limited && enough < share);
+  most_ready_ = limited ? std::clamp(enough, std::min(kLeastShare, share), share) : kNoLimit;
+}
+
+void Destination::unlimit() {
+  taken_ = 0;
+  most_ready_ = kNoLimit;
 }
 
 std::vector<Claim> Destination::shorten(std::size_t keep) {

@@ -107,8 +107,10 @@ class Destination {
   // Everything that is ready in the lane.
   std::vector<Claim> drain(LaneKind lane);
   std::vector<Claim> drain();
-  // Looks at what was taken since the last look: how many recipients may be ready, at most `share`.
+  // Looks at what was taken since the last look: how many recipients may be ready, at most `share`. A limit
+  // stays until the destination takes its whole share in time, or has nothing left.
   void measure(std::size_t share);
+  void unlimit();
   std::size_t most_ready(std::size_t share) const { return std::min(most_ready_, share); }
   // What is ready beyond so many recipients: the latest.
   std::vector<Claim> shorten(std::size_t keep);
@@ -131,6 +133,7 @@ class Destination {
   std::size_t last_worker = 0;  // whose pool may hold a connection
 
  private:
+  static constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
   struct Lane {
     std::deque<Claim> ready;
     std::deque<Claim> last_chance;
@@ -152,7 +155,7 @@ class Destination {
   std::size_t next_lane_ = 0;
   std::size_t ready_ = 0;
   std::size_t taken_ = 0;  // recipients, since the last measure()
-  std::size_t most_ready_ = std::numeric_limits<std::size_t>::max();
+  std::size_t most_ready_ = kNoLimit;
   unsigned in_flight_ = 0;
   unsigned concurrency_ = kInitialConcurrency;
   Duration pace_{};  // of a claim, of late; zero: not known

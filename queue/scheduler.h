@@ -147,7 +147,10 @@ class Scheduler final : public ReadyWork, public GrantSink {
   SettingsPtr settings() const { return parts_.settings.current(); }
   // What counts against the window: not what has been under way for long, or a few slow servers would fill
   // it.
-  std::size_t occupied() const { return in_hand_ - std::min<std::size_t>(in_hand_, slow_); }
+  std::size_t occupied() const {
+    const std::size_t n = in_hand_;  // once: has_room() asks on other threads
+    return n - std::min<std::size_t>(n, slow_);
+  }
   std::size_t room_left() const { return parts_.window - std::min(occupied(), parts_.window); }
   std::size_t share() const { return std::max<std::size_t>(1, parts_.window / 4); }
   std::size_t share_of(const Destination& d) const { return d.most_ready(share()); }
@@ -171,7 +174,7 @@ class Scheduler final : public ReadyWork, public GrantSink {
   bool started_ = false;
   bool stopping_ = false;
   bool agents_closed_ = false;  // they begin nothing more, not even to give back
-  bool ended_ = false;  // the store has failed, and the agents know
+  bool ended_ = false;          // the store has failed, and the agents know
   bool refilling_ = false;
   SteadyTime again_at_ = SteadyTime::max();  // a refill that was asked for during one
   bool wants_more_ = false;                  // the store had more than there was room for

@@ -88,6 +88,7 @@ void Scheduler::look_at_pace() {
 void Scheduler::watch_pace() {
   if (stopping_ || in_hand_ < parts_.window / 4) {
     slow_ = 0;
+    table_.for_each([](Destination& d) { d.unlimit(); });
     return;
   }
   if (std::exchange(pace_awaited_, true)) return;

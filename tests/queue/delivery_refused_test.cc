@@ -65,6 +65,18 @@ TEST_F(RefusedResults, ByADamagedStoreAreNeverSentAgainAndLeaveRoomForOthers) {
   EXPECT_THAT(relay.log.events("delivered"), IsEmpty());
 }
 
+TEST_F(RefusedResults, OfWhatWasNotDeliveredAreSaidAndTriedAgain) {
+  mx.rcpt = [](const std::string&) { return "450 4.2.0 later"; };
+  refuse_ends_with(StoreError::damaged);
+  send("user@a.example");
+  EXPECT_TRUE(relay.log.holds("which is tried again in some minutes"));
+  relay.store.fail_where(nullptr);
+  mx.rcpt = nullptr;
+  relay.pass(minutes(30));
+  EXPECT_THAT(mx.taken, SizeIs(1));
+  EXPECT_EQ(relay.count(RecipientState::delivered), 1U);
+}
+
 TEST_F(RefusedResults, AreGivenUpWhenTheOperatorEndsTheMessage) {
   refuse_ends_with(StoreError::damaged);
   send("user@a.example");

@@ -69,10 +69,33 @@ TEST_F(WithEveryConnectionTaken, AMessageExpiresAllTheSame) {
   options.lifetime = hours(2);
   relay->submit({"user@a.example"}, options);
   relay->pass(hours(2) - minutes(1), seconds(30));
-  EXPECT_EQ(relay->count(RecipientState::queued), 1U + 0U);
-  relay->pass(minutes(3), seconds(10));
+  EXPECT_EQ(relay->count(RecipientState::queued), 1U);
+  relay->pass(minutes(8), seconds(10));
   EXPECT_EQ(relay->count(RecipientState::expired), 1U);
   EXPECT_THAT(relay->told_of("user@a.example"), HasSubstr("failed 4.4.7"));
+}
+
+// An attempt at its end that finds no connection for a moment is none.
+TEST_F(WithEveryConnectionTaken, TheLastAttemptHasAWhileToFindOne) {
+  MessageOptions options;
+  options.lifetime = hours(2);
+  relay->submit({"user@a.example"}, options);
+  relay->pass(hours(2) + minutes(1), seconds(30));
+  EXPECT_EQ(relay->count(RecipientState::queued), 1U);
+  taken = {};
+  relay->pass(seconds(10), seconds(1));
+  EXPECT_EQ(mx.taken.size(), 1U);
+  EXPECT_EQ(relay->count(RecipientState::delivered), 1U);
+}
+
+TEST_F(WithEveryConnectionTaken, OldMailIsTriedAsSoonAsOneIsFree) {
+  relay->submit({"user@a.example"});
+  relay->pass(hours(10), minutes(1));
+  EXPECT_EQ(relay->notifications(), 1U);
+  EXPECT_EQ(relay->rows().front().attempts, 0U);
+  taken = {};
+  relay->pass(seconds(10), seconds(1));
+  EXPECT_EQ(mx.taken.size(), 1U) << "not after a back-off";
 }
 
 TEST_F(WithEveryConnectionTaken, ItsSenderIsToldOfTheDelayAndTheReasonIsListed) {

@@ -240,19 +240,33 @@ TEST_F(DestinationTest, IsPausedWhateverWaits) {
 }
 
 TEST_F(DestinationTest, HasLessOfItsWorkInMemoryWhileItTakesLittle) {
+  const auto deliver = [&](int n) {
+    for (int i = 0; i < n; ++i) {
+      ASSERT_EQ(take().size(), 1U);
+      finish(GrantReport::How::reached);
+    }
+  };
   fill(500);
-  d.measure(1000);
-  EXPECT_EQ(d.most_ready(1000), kLeastShare) << "nothing was taken";
-  const auto back = d.shorten(d.most_ready(1000));
+  d.measure(100);
+  EXPECT_EQ(d.most_ready(100), kLeastShare) << "nothing was taken";
+  const auto back = d.shorten(d.most_ready(100));
   EXPECT_EQ(d.ready(), kLeastShare);
   ASSERT_EQ(back.size(), 500U - kLeastShare);
   EXPECT_EQ(back.front().token.value, 500U) << "the latest goes back";
-  for (int i = 0; i < 20; ++i) {
-    if (take().empty()) break;
-    finish(GrantReport::How::reached);
-  }
-  d.measure(1000);
-  EXPECT_EQ(d.most_ready(1000), 1000U) << "what is left is done within half a minute";
+  deliver(10);
+  d.measure(100);
+  EXPECT_EQ(d.most_ready(100), 60U) << "as much as it takes, though it keeps up with what it has";
+  deliver(20);
+  d.measure(100);
+  EXPECT_EQ(d.most_ready(100), 100U) << "its share, in time";
+}
+
+TEST_F(DestinationTest, HasItsShareAgainOnceItHasNothingLeft) {
+  fill(500);
+  d.measure(100);
+  d.drain();
+  d.measure(100);
+  EXPECT_EQ(d.most_ready(100), 100U);
 }
 
 TEST_F(DestinationTest, WhatFoundAllConnectionsInUseWasNotTaken) {

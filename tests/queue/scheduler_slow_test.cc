@@ -62,6 +62,23 @@ TEST_F(SlowDestinations, WithManyRecipientsAMessageLeaveRoomToo) {
   EXPECT_EQ(mx.taken.size(), 1U);
 }
 
+// Not given back and claimed again over and over.
+TEST_F(SlowDestinations, KeepAboutWhatTheyTake) {
+  boot();
+  serve_all();
+  slow.answers_after = seconds(1);
+  submit_to_all(1000, 1);
+  relay->start();
+  relay->pass(minutes(1), seconds(1));
+  const std::uint64_t before = relay->store.applied();
+  const std::size_t had = slow.taken.size();
+  relay->pass(minutes(1), seconds(1));
+  const std::size_t delivered = slow.taken.size() - had;
+  EXPECT_GT(delivered, 500U);
+  EXPECT_TRUE(relay->scheduler->has_room());
+  EXPECT_LT(relay->store.applied() - before, 3 * delivered);
+}
+
 TEST_F(SlowDestinations, HaveTheirMailInTheEnd) {
   boot(delivery_settings(), 1, 400);
   serve_all();
