@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <system_error>
 
@@ -20,6 +21,17 @@ Error key_error(const std::filesystem::path& file) {
 
 bool write_synced(int out, const std::string& key) {
   return ::write(out, key.data(), key.size()) == static_cast<ssize_t>(key.size()) && ::fsync(out) == 0;
+}
+
+// Gives the draft its name unless that is taken: by another process's key, or by what is no key.
+bool place_new(const std::string& draft, const std::filesystem::path& file) {
+  if (::link(draft.c_str(), file.c_str()) == 0) return true;
+  if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS) return false;
+  // A file system without hard links.
+  if (::renameat2(AT_FDCWD, draft.c_str(), AT_FDCWD, file.c_str(), RENAME_NOREPLACE) == 0) return true;
+  // Nor with this: who calls looks once more before it replaces.
+  if (errno == EINVAL || errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS) errno = EEXIST;
+  return false;
 }
 
 }  // namespace
@@ -39,14 +51,13 @@ Result<std::optional<std::string>> read_key(const std::filesystem::path& file) {
   const int in = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
   if (in < 0 && errno == ENOENT) return std::optional<std::string>();
   if (in < 0) return key_error(file);
-  std::string key(kKeySize + 1, '\0');
+  std::string key(kKeySize, '\0');
   const ssize_t got = ::read(in, key.data(), key.size());
   const int cause = errno;
   ::close(in);
   errno = cause;
   if (got < 0) return key_error(file);
   if (got != static_cast<ssize_t>(kKeySize)) return std::optional<std::string>();
-  key.resize(kKeySize);
   return std::optional<std::string>(std::move(key));
 }
 
@@ -62,8 +73,7 @@ Result<std::string> load_or_make_key(const std::filesystem::path& file) {
   const int cause = errno;
   ::close(out);
   errno = cause;
-  // link() fails where a name is there already: that of another process, or of what is no key.
-  bool placed = written && ::link(draft.c_str(), file.c_str()) == 0;
+  bool placed = written && place_new(draft, file);
   if (written && !placed && errno == EEXIST) {
     known = read_key(file);
     if (known && *known) {
