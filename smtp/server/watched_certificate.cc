@@ -69,6 +69,11 @@ std::optional<WatchedCertificate::Mark> WatchedCertificate::mark() const {
   return mark;
 }
 
+bool WatchedCertificate::is_still_to_come() const {
+  std::error_code error;
+  return !std::filesystem::exists(settings_->tls.certificate, error) && !error;
+}
+
 Result<std::shared_ptr<const TlsServerContext>> WatchedCertificate::load_files() const {
   return TlsServerContext::create(settings_->tls.certificate, settings_->tls.private_key,
                                   min_version_of(settings_->tls));
@@ -159,6 +164,8 @@ void WatchedCertificate::reload(SettingsPtr settings) {
     if (!loaded) log_.error("the certificate stays as it was", Fields().add("why", loaded.error().text()));
     return;
   }
+  // As at the start: the self-signed one goes on until somebody makes the file.
+  if (same && !shown_ && settings_->tls.if_missing == IfMissing::self_signed && is_still_to_come()) return;
   look_at_files(true);
 }
 

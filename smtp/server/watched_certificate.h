@@ -33,7 +33,8 @@ class WatchedCertificate final : public ServerTls {
   // Looks now. Blocks for a file read.
   void look();
   // A new configuration, or the same: the files are read whatever their times say, and a failure is told
-  // again. A bad pair keeps the old one. Blocks likewise.
+  // again. A bad pair keeps the old one; a file that was not there at the start either, and need not be, is
+  // no failure. Blocks likewise.
   void reload(SettingsPtr settings);
 
  private:
@@ -52,6 +53,7 @@ class WatchedCertificate final : public ServerTls {
   WatchedCertificate(SettingsPtr settings, Clock& clock, Log& log, Metrics& metrics)
       : clock_(clock), log_(log), metrics_(metrics), settings_(std::move(settings)) {}
   std::optional<Mark> mark() const;
+  bool is_still_to_come() const;
   Result<std::shared_ptr<const TlsServerContext>> load_files() const;
   Result<std::shared_ptr<const TlsServerContext>> load_self_signed();
   Result<void> load();

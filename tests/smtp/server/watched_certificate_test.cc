@@ -186,6 +186,26 @@ TEST_F(WatchedCertificateTest, ReplacesItsOwnOnceTheRealOneComes) {
   EXPECT_NE(certificate->current(), own);
 }
 
+TEST_F(WatchedCertificateTest, AReloadBeforeTheFirstCertificateIsNoFailure) {
+  settings_.tls.if_missing = IfMissing::self_signed;
+  auto certificate = *open();
+  const auto own = certificate->current();
+  certificate->reload(std::make_shared<const Settings>(settings_));
+  EXPECT_EQ(certificate->current(), own);
+  EXPECT_EQ(metrics_.count("certificate_reload_failures_total"), 0U);
+  EXPECT_TRUE(log_.events("cert_reloaded").empty());
+  Settings moved = settings_;
+  moved.tls.certificate = directory_ / "elsewhere.pem";
+  certificate->reload(std::make_shared<const Settings>(moved));
+  EXPECT_EQ(metrics_.count("certificate_reload_failures_total"), 1U) << "another path is not what was there";
+  write(pair());
+  certificate->reload(std::make_shared<const Settings>(settings_));
+  EXPECT_NE(certificate->current(), own);
+  std::filesystem::remove(directory_ / "cert.pem");
+  certificate->reload(std::make_shared<const Settings>(settings_));
+  EXPECT_EQ(metrics_.count("certificate_reload_failures_total"), 2U) << "what was shown is gone";
+}
+
 TEST_F(WatchedCertificateTest, FollowsANewConfiguration) {
   write(pair());
   auto certificate = *open();
