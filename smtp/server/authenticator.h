@@ -20,6 +20,12 @@ struct Identity {
   bool tls_required_no = false;
 };
 
+enum class Standing {
+  good,
+  suspended,
+  unknown,  // removed, or the users file is being written
+};
+
 enum class AuthVerdict {
   accepted,
   rejected,     // 535 5.7.8: unknown user and wrong password alike
@@ -47,6 +53,9 @@ class Authenticator {
 
   // What the user may do now; nullopt once the user is gone or suspended. Sessions ask at each message.
   virtual asio::awaitable<std::optional<Identity>> identity_of(std::string user) = 0;
+
+  // The same question where a name that is gone need not be gone for good. Sessions ask at a message's end.
+  virtual asio::awaitable<Standing> standing_of(std::string user) = 0;
 
   // A challenge and response in two halves. The first counts as a failure of `client_ip` until the second
   // says that the client proved to know the password behind the keys.

@@ -198,6 +198,14 @@ asio::awaitable<std::optional<Identity>> PasswordAuthenticator::identity_of(std:
   co_return to_identity(*record);
 }
 
+asio::awaitable<Standing> PasswordAuthenticator::standing_of(std::string user) {
+  co_await look_for_users();
+  const auto table = users_.table();
+  const UserRecord* record = table->find(user);
+  if (record == nullptr) co_return Standing::unknown;
+  co_return record->suspended ? Standing::suspended : Standing::good;
+}
+
 asio::awaitable<ScramOffer> PasswordAuthenticator::offer_scram(std::string user, IpBytes client_ip) {
   co_await look_for_users();
   ScramOffer offer;

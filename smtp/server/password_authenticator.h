@@ -70,6 +70,7 @@ class PasswordAuthenticator final : public Authenticator {
   asio::awaitable<AuthResult> verify_password(std::string user, Secret password, IpBytes client_ip) override;
 
   asio::awaitable<std::optional<Identity>> identity_of(std::string user) override;
+  asio::awaitable<Standing> standing_of(std::string user) override;
   asio::awaitable<ScramOffer> offer_scram(std::string user, IpBytes client_ip) override;
   asio::awaitable<AuthResult> conclude_scram(std::string user, bool proved, IpBytes client_ip) override;
 

@@ -74,12 +74,19 @@ asio::awaitable<std::optional<Refusal>> SubmissionSession::why_no_content() {
   co_return std::nullopt;
 }
 
-// As at MAIL: whoever was suspended or removed meanwhile is logged out.
+// As at MAIL, but a name that is gone may be so for the moment in which the users file is written: that does
+// not bounce a message which was let in. The next MAIL refuses whoever was removed.
 asio::awaitable<std::optional<Refusal>> SubmissionSession::why_no_longer() {
   if (!identity_) co_return std::nullopt;
-  const auto now = co_await services_.authenticator.identity_of(identity_->user);
-  if (now) co_return std::nullopt;
-  co_return Refusal{Reason::auth_required, make_reply(530, "5.7.0 Log in by AUTH first")};
+  const Standing standing = co_await services_.authenticator.standing_of(identity_->user);
+  switch (standing) {
+    case Standing::good: co_return std::nullopt;
+    case Standing::suspended:
+      co_return Refusal{Reason::auth_required, make_reply(530, "5.7.0 Log in by AUTH first")};
+    case Standing::unknown: break;
+  }
+  co_return Refusal{Reason::auth_unavailable,
+                    make_reply(451, "4.7.0 Your user is not known right now; try again in a moment")};
 }
 
 void SubmissionSession::conclude_message(const Result<Acceptance>& outcome,
@@ -90,7 +97,7 @@ void SubmissionSession::conclude_message(const Result<Acceptance>& outcome,
     refuse(Refusal{size ? Reason::size : Reason::content, *refusal});
   } else if (gone) {
     refuse(*gone);
-    identity_.reset();
+    if (gone->reason == Reason::auth_required) identity_.reset();
   } else if (!outcome) {
     services_.log.error("the queue failed to take a message", Fields().add("why", outcome.error().text()));
     refuse(Reason::queue, 451, "4.3.0 The message could not be stored; try again later");

@@ -33,6 +33,7 @@ class Users final : public Authenticator {
  public:
   asio::awaitable<AuthResult> verify_password(std::string user, Secret password, IpBytes) override;
   asio::awaitable<std::optional<Identity>> identity_of(std::string user) override;
+  asio::awaitable<Standing> standing_of(std::string user) override;
   asio::awaitable<ScramOffer> offer_scram(std::string user, IpBytes) override;
   asio::awaitable<AuthResult> conclude_scram(std::string user, bool proved, IpBytes) override;
 };

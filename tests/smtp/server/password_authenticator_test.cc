@@ -322,6 +322,15 @@ TEST_F(PasswordAuthenticatorTest, KnowsWhoIsStillThere) {
   clock_.advance(std::chrono::seconds(2));
   EXPECT_FALSE(identity("filed"));
   EXPECT_FALSE(identity("nobody"));
+  auto standing = [&](const char* user) {
+    auto task = authenticator().standing_of(user);
+    return run(context_, std::move(task));
+  };
+  EXPECT_EQ(standing("filed"), Standing::suspended);
+  EXPECT_EQ(standing("configured"), Standing::good);
+  write_users("");
+  clock_.advance(std::chrono::seconds(2));
+  EXPECT_EQ(standing("filed"), Standing::unknown);
 }
 
 TEST_F(PasswordAuthenticatorTest, TakesANewConfiguration) {

@@ -43,10 +43,13 @@ class OneUser final : public Authenticator {
  public:
   asio::awaitable<AuthResult> verify_password(std::string user, Secret password, IpBytes client_ip) override;
   asio::awaitable<std::optional<Identity>> identity_of(std::string user) override;
+  asio::awaitable<Standing> standing_of(std::string user) override;
   asio::awaitable<ScramOffer> offer_scram(std::string user, IpBytes client_ip) override;
   asio::awaitable<AuthResult> conclude_scram(std::string user, bool proved, IpBytes client_ip) override;
   Identity identity;
   bool suspended = false;
+  bool removed = false;
+  Duration is_looked_up{0};  // with a clock, MAIL waits so long
   ScramKeys scram;
   std::optional<AuthVerdict> forced;
   std::vector<std::string> attempts;  // "user/password"

@@ -67,8 +67,14 @@ asio::awaitable<AuthResult> OneUser::verify_password(std::string user, Secret se
 }
 
 asio::awaitable<std::optional<Identity>> OneUser::identity_of(std::string) {
-  if (suspended) co_return std::nullopt;
+  if (clock != nullptr && is_looked_up > Duration(0)) co_await sleep_for(*clock, is_looked_up);
+  if (suspended || removed) co_return std::nullopt;
   co_return identity;
+}
+
+asio::awaitable<Standing> OneUser::standing_of(std::string) {
+  if (removed) co_return Standing::unknown;
+  co_return suspended ? Standing::suspended : Standing::good;
 }
 
 asio::awaitable<ScramOffer> OneUser::offer_scram(std::string user, IpBytes) {

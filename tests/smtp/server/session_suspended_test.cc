@@ -32,6 +32,18 @@ TEST_F(SuspendedMeanwhile, IsNotHeardAtTheLastChunk) {
   EXPECT_TRUE(client_.sink.messages.empty());
 }
 
+TEST_F(SuspendedMeanwhile, WhoseNameIsGoneMayTryAgain) {
+  client_.sends(kAdmitted + "DATA\r\nhalf of it\r\n");
+  client_.users.removed = true;
+  EXPECT_EQ(client_.sends("and the rest\r\n.\r\n"),
+            "451 4.7.0 Your user is not known right now; try again in a moment\r\n");
+  EXPECT_TRUE(client_.sink.messages.empty());
+  client_.users.removed = false;
+  EXPECT_EQ(client_.codes(kAdmitted + "DATA\r\nall of it\r\n."), "250 250 354 250");
+  client_.users.removed = true;
+  EXPECT_EQ(client_.codes("MAIL FROM:<app@example.com>"), "530");
+}
+
 TEST_F(SuspendedMeanwhile, HearsFirstWhatIsWrongWithTheContent) {
   client_.sends(kAdmitted + "DATA\r\na\nb\r\n");
   client_.users.suspended = true;
