@@ -125,8 +125,14 @@ void check_routes(Loading& loading) {
       report(loading, "route", i, "tls",
              "must be \"verify\" with a username: else the password could go to anyone");
     for (const NextHop& hop : route.via) {
-      if (route.tls != RouteTls::verify || !parse_ip(hop.target.host)) continue;
       const KeyPlace place{"route", i, "via"};
+      if (route.tls == RouteTls::verify && hop.kind == NextHop::Kind::mx)
+        loading.warning(
+            loading.origin_of(place), dotted(place),
+            hop.target.text() +
+                " is reached only if DNSSEC signs its MX records or its MTA-STS policy names the servers: "
+                "else its mail waits; `holdfast check` tells");
+      if (route.tls != RouteTls::verify || !parse_ip(hop.target.host)) continue;
       loading.warning(loading.origin_of(place), dotted(place),
                       hop.target.text() +
                           " has no name that a certificate could prove: all its mail will wait; name the "

@@ -173,7 +173,7 @@ bool may_be_forged(const Verdict& verdict, const MxSet& mx) {
 }
 
 Verdict against_policy(Verdict verdict, const TlsPlan& plan) {
-  if (!plan.sts || plan.sts->policy.mode == StsMode::none) return verdict;
+  if (!plan.sts || plan.sts->policy.mode != StsMode::enforce) return verdict;
   Verdict v =
       own_verdict(Verdict::Kind::temporary, "4.4.3",
                   fmt::format("{}; not believed, since DNS does not sign it and the MTA-STS policy in "

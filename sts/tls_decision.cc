@@ -101,7 +101,10 @@ std::vector<DomainName> reference_names(const Terms& terms, const MxPlan& plan, 
 // is reached securely.
 void apply_dane(const Terms& terms, const MxFacts& facts, MxPlan& plan) {
   if (terms.request.dane_mode == PolicyMode::off) return;
-  const DnsStatus alias = facts.addresses.alias_status;
+  // Only where somebody vouches for the host's name: whoever can keep the question about an alias from being
+  // answered could as well forge an unsigned MX record, and many servers fail on it.
+  const bool named = terms.request.mx.secure || terms.request.route.has_value();
+  const DnsStatus alias = named ? facts.addresses.alias_status : DnsStatus::ok;
   const bool unknown =
       is_unknown(facts.tlsa_status) || facts.tlsa_status == DnsStatus::cname_limit || alias != DnsStatus::ok;
   const bool present = facts.tlsa_status == DnsStatus::ok && facts.tlsa_secure && !facts.tlsa.empty();

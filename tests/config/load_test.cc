@@ -101,7 +101,8 @@ http = ""
   EXPECT_EQ(s.exceptions[0].until, std::chrono::sys_days(std::chrono::year(2026) / 12 / 1));
   EXPECT_EQ(s.queue.min_free_space.bytes, 1073741824U);
   EXPECT_FALSE(s.admin.http);
-  EXPECT_THAT(dir.lines(loaded.warnings), ElementsAre(HasSubstr("no name that a certificate could prove")));
+  EXPECT_THAT(dir.lines(loaded.warnings), ElementsAre(HasSubstr("corp.example:25 is reached only if"),
+                                                      HasSubstr("no name that a certificate could prove")));
 }
 
 TEST(Load, LaterSourcesWinAndArraysGrow) {
@@ -134,6 +135,16 @@ TEST(Load, WarnsOfARouteWhoseHostCanProveNothing) {
       dir.lines(loaded.warnings),
       ElementsAre("holdfast.toml:4:1: route[0].via: 192.0.2.1:25 has no name that a certificate could prove: "
                   "all its mail will wait; name the host, or lower the route's tls"));
+}
+
+TEST(Load, WarnsOfARouteByMxThatNothingVouchesFor) {
+  const ConfigDirectory dir;
+  const Loaded loaded = dir.load(
+      "hostname = \"relay.example\"\n[[route]]\nrecipients = [\"a.example\"]\nvia = [\"mx:b.example\"]\n"
+      "[[route]]\nrecipients = [\"b.example\"]\nvia = [\"mx:b.example\"]\ntls = \"required\"\n");
+  ASSERT_EQ(loaded.warnings.size(), 1U);
+  EXPECT_NE(dir.lines(loaded.warnings)[0].find("route[0].via: b.example"), std::string::npos);
+  EXPECT_NE(dir.lines(loaded.warnings)[0].find("is reached only if DNSSEC signs"), std::string::npos);
 }
 
 TEST(PublishedSettings, KeepsOldSnapshotsAlive) {

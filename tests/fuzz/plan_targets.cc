@@ -247,7 +247,8 @@ Verdict judge(const Case& made, const std::string& host, const MxFacts& facts) {
   const bool secure_set = facts.tlsa_status == DnsStatus::ok && facts.tlsa_secure && !facts.tlsa.empty();
   const bool tlsa_hidden =
       facts.tlsa_status == DnsStatus::server_failure || facts.tlsa_status == DnsStatus::timed_out ||
-      facts.tlsa_status == DnsStatus::cname_limit || facts.addresses.alias_status != DnsStatus::ok;
+      facts.tlsa_status == DnsStatus::cname_limit ||
+      (facts.addresses.alias_status != DnsStatus::ok && (request.mx.secure || request.route));
   const auto& route = request.route;
 
   Verdict verdict;

@@ -17,17 +17,15 @@ CheckResult null_mx(std::optional<StsMode> policy) {
 }
 
 TEST(CheckForgedDns, IsHeldAgainstThePolicyInForce) {
-  for (const StsMode mode : {StsMode::enforce, StsMode::testing}) {
-    CheckResult result = null_mx(mode);
-    walk_all(result);
-    EXPECT_EQ(result.verdict, CheckVerdict::held);
-    EXPECT_EQ(result.message.status, "4.4.3");
-    EXPECT_NE(result.message.text.find("MTA-STS"), std::string::npos);
-  }
+  CheckResult result = null_mx(StsMode::enforce);
+  walk_all(result);
+  EXPECT_EQ(result.verdict, CheckVerdict::held);
+  EXPECT_EQ(result.message.status, "4.4.3");
+  EXPECT_NE(result.message.text.find("MTA-STS"), std::string::npos);
 }
 
 TEST(CheckForgedDns, IsBelievedWithoutOneOrWhereItIsSigned) {
-  const std::optional<StsMode> policies[] = {std::nullopt, StsMode::none, StsMode::enforce};
+  const std::optional<StsMode> policies[] = {std::nullopt, StsMode::none, StsMode::testing, StsMode::enforce};
   for (const auto& policy : policies) {
     CheckResult result = null_mx(policy);
     result.hops[0].mx_set.secure = policy == StsMode::enforce;

@@ -14,6 +14,11 @@ constexpr int kSlow = 8;
 
 class SlowDestinations : public SchedulerTest {
  protected:
+  // Servers that are about to answer do so, to nobody, and end.
+  ~SlowDestinations() override {
+    relay->stop(seconds(0));
+    relay->pass(minutes(6), minutes(1));
+  }
   void serve_all() {
     slow.answers_after = minutes(4) + seconds(59);
     for (int i = 0; i < kSlow; ++i) {

@@ -60,12 +60,17 @@ TEST(Decide, HostBehindAnAliasOfUnknownSecurityIsNotUsableNow) {
   for (const DnsStatus status : {DnsStatus::server_failure, DnsStatus::timed_out, DnsStatus::cname_limit}) {
     MxFacts f = facts();
     f.addresses.alias_status = status;
-    const TlsPlan plan = decide(request(), absent(), {f});
+    PlanRequest unsigned_mx = request();
+    unsigned_mx.mx.secure = false;
+    EXPECT_TRUE(one(unsigned_mx, absent(), f).usable) << "who could hide it could forge the MX record";
+    PlanRequest signed_mx = request();
+    signed_mx.mx.secure = true;
+    const TlsPlan plan = decide(signed_mx, absent(), {f});
     EXPECT_FALSE(plan.mx[0].usable);
     EXPECT_EQ(plan.mx[0].finding, PlanFinding::tlsa_unknown);
     EXPECT_NE(plan.mx[0].detail.find("alias mx.example.com"), std::string::npos);
     EXPECT_TRUE(plan.policy_forbids);
-    PlanRequest watching = request();
+    PlanRequest watching = signed_mx;
     watching.dane_mode = PolicyMode::observe;
     EXPECT_TRUE(one(watching, absent(), f).usable);
   }

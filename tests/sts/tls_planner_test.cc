@@ -139,6 +139,7 @@ class AliasedPlannerTest : public PlannerTest {
     dns_.address("host.provider.net", "192.0.2.9");
     dns_.sign("example.com");
     dns_.sign("provider.net");
+    request_.mx.secure = true;
   }
   void lead_into_an_unsigned_zone() {
     dns_.remove("mx.example.com", RecordType::cname);
