@@ -71,7 +71,8 @@ asio::awaitable<bool> SubmissionSession::open() {
 
 asio::awaitable<void> SubmissionSession::converse() {
   while (!finished_) {
-    if (io_.interrupted() && !transaction_) {
+    // Cut off at MAIL, there is a transaction by now, but what becomes of it could not be told any more.
+    if (io_.interrupted() && (cut_ || !transaction_)) {
       take_leave(BaseError::cancelled);
       co_return;
     }
@@ -156,7 +157,9 @@ void SubmissionSession::take_leave(const Error& error) {
 void SubmissionSession::request_stop() {
   const bool polite = io_.is_waiting() || transaction_ || telling_;
   io_.interrupt();
-  if (!polite) whole_.interrupt();
+  if (polite) return;
+  cut_ = true;
+  whole_.interrupt();
 }
 
 void SubmissionSession::count_refusal(Reason reason) {

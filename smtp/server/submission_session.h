@@ -137,6 +137,7 @@ class SubmissionSession final : private ChunkCommands {
   unsigned errors_ = 0;
   unsigned auth_failures_ = 0;
   bool telling_ = false;  // what became of a message
+  bool cut_ = false;      // by a stop: a write fails from now on
   bool finished_ = false;
   bool lost_ = false;  // nothing can be sent any more
 };

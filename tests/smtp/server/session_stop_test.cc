@@ -44,6 +44,19 @@ TEST(Shutdown, BeginsNoMessageThatWasPipelinedBehindTheLast) {
   EXPECT_EQ(client.sink.messages.size(), 1U);
 }
 
+// The lookup of the user is not one of the waits in which a stop can be told.
+TEST(Shutdown, StoresNothingOfAClientThatItCutsOffAtMail) {
+  SessionHarness client(kSubmission);
+  client.logs_in();
+  client.users.clock = &client.clock;
+  client.users.is_looked_up = std::chrono::seconds(1);
+  client.sends("MAIL FROM:<app@example.com>\r\nRCPT TO:<a@b.example>\r\nBDAT 3 LAST\r\nx\r\n");
+  client.session->request_stop();
+  client.settle();
+  EXPECT_TRUE(client.session_ended());
+  EXPECT_TRUE(client.sink.messages.empty()) << "its 250 would have reached nobody";
+}
+
 TEST(Shutdown, DoesNotWaitForAClientThatReadsNothing) {
   SessionHarness client({.stream_capacity = 16});
   client.stops_reading();
