@@ -43,7 +43,7 @@ std::vector<Key> listener_keys() {
   k.integer("max_connections", &ListenerSettings::max_connections, 1000, 1, 1'000'000,
             "at once; further ones wait to be accepted");
   k.integer("max_connections_per_ip", &ListenerSettings::max_connections_per_ip, 50, 1, 1'000'000,
-            "at once from one address, in IPv6 from one /64");
+            "at once from one address, or in IPv6 from a stranger's /64");
   k.duration("idle_timeout", &ListenerSettings::idle_timeout, "5m", 1s, 1h,
              "a silent client is cut after so long");
   k.converted(

@@ -36,17 +36,17 @@ struct SubmissionListener::Worker {
 // A connection's place, given back wherever its life ends.
 class SubmissionListener::Slot {
  public:
-  Slot(SubmissionListener& owner, const IpBytes& ip) : owner_(&owner), ip_(ip) {}
-  Slot(Slot&& other) noexcept : owner_(std::exchange(other.owner_, nullptr)), ip_(other.ip_) {}
+  Slot(SubmissionListener& owner, const IpBytes& client) : owner_(&owner), client_(client) {}
+  Slot(Slot&& other) noexcept : owner_(std::exchange(other.owner_, nullptr)), client_(other.client_) {}
   Slot& operator=(Slot&&) = delete;
   ~Slot() {
     if (owner_ == nullptr) return;
-    asio::post(owner_->shared_, [owner = owner_, ip = ip_] { owner->released(ip); });
+    asio::post(owner_->shared_, [owner = owner_, client = client_] { owner->released(client); });
   }
 
  private:
   SubmissionListener* owner_;
-  IpBytes ip_;
+  IpBytes client_;
 };
 
 Result<std::unique_ptr<SubmissionListener>> SubmissionListener::open(ListenerSettings settings,
@@ -106,12 +106,13 @@ asio::awaitable<void> SubmissionListener::accept_all() {
 }
 
 void SubmissionListener::admit(std::unique_ptr<Stream> stream, Worker& worker) {
-  const IpBytes ip = stream->remote().ip;
-  const unsigned from_there = per_network_.enter(ip);
+  // Kept in the slot: after a reload the address could count for another.
+  const IpBytes client = client_of(stream->remote().ip, source_.current()->auth.trusted_networks);
+  const unsigned from_there = per_network_.enter(client);
   ++active_;
   note_pressure();
   const bool too_many = settings_.max_connections_per_ip > 0 && from_there > settings_.max_connections_per_ip;
-  auto start = [this, &worker, too_many, stream = std::move(stream), slot = Slot(*this, ip)]() mutable {
+  auto start = [this, &worker, too_many, stream = std::move(stream), slot = Slot(*this, client)]() mutable {
     auto task = too_many ? turn_away(std::move(stream), std::move(slot))
                          : serve(worker, std::move(stream), std::move(slot));
     worker.group.spawn(std::move(task));
@@ -153,8 +154,8 @@ asio::awaitable<void> SubmissionListener::turn_away(std::unique_ptr<Stream> stre
   stream->close();
 }
 
-void SubmissionListener::released(const IpBytes& ip) {
-  per_network_.leave(ip);
+void SubmissionListener::released(const IpBytes& client) {
+  per_network_.leave(client);
   --active_;
   note_pressure();
   freed_.notify();

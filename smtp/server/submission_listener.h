@@ -1,8 +1,8 @@
 // smtp/server/submission_listener.h — one listening socket and the sessions that came through it.
 //
 // The socket lives on the shared executor; connections go to the workers in turn and stay there. At the
-// connection limit nothing is accepted: the next clients wait in the kernel's queue. One address (in IPv6 one
-// /64) that has too many is told 421. Near the limit the sessions' waits get shorter.
+// connection limit nothing is accepted: the next clients wait in the kernel's queue. One client (in IPv6 a
+// stranger's /64) that has too many is told 421. Near the limit the sessions' waits get shorter.
 #pragma once
 
 #include <atomic>
@@ -56,7 +56,7 @@ class SubmissionListener {
   asio::awaitable<Result<bool>> empty();
   static asio::awaitable<void> ask_to_stop(Worker& worker);
   static asio::awaitable<void> cancel(Worker& worker);
-  void released(const IpBytes& ip);
+  void released(const IpBytes& client);
   void note_pressure();
 
   ListenerSettings settings_;
