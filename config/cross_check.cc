@@ -124,21 +124,29 @@ void check_routes(Loading& loading) {
     if (!route.username.empty() && route.tls != RouteTls::verify)
       report(loading, "route", i, "tls",
              "must be \"verify\" with a username: else the password could go to anyone");
+    if (route.tls != RouteTls::verify) continue;
     for (const NextHop& hop : route.via) {
       const KeyPlace place{"route", i, "via"};
-      if (route.tls == RouteTls::verify && hop.kind == NextHop::Kind::mx)
-        loading.warning(
-            loading.origin_of(place), dotted(place),
-            hop.target.text() +
-                " is reached only if DNSSEC signs its MX records or its MTA-STS policy names the servers: "
-                "else its mail waits; `holdfast check` tells");
-      if (route.tls != RouteTls::verify || !parse_ip(hop.target.host)) continue;
-      loading.warning(loading.origin_of(place), dotted(place),
-                      hop.target.text() +
-                          " has no name that a certificate could prove: all its mail will wait; name the "
-                          "host, or lower the route's tls");
+      const auto warn = [&](const char* what) {
+        loading.warning(loading.origin_of(place), dotted(place), hop.target.text() + what);
+      };
+      if (hop.kind == NextHop::Kind::mx)
+        warn(
+            " is reached only if DNSSEC signs its MX records or its MTA-STS policy names the servers: else "
+            "its mail waits; `holdfast check` tells");
+      if (parse_ip(hop.target.host))
+        warn(
+            " has no name that a certificate could prove: all its mail will wait; name the host, or lower "
+            "the route's tls");
     }
   }
+}
+
+// A password goes only to a server that has proved its name.
+bool leads_a_password_to(const RouteSettings& route, const ExceptionSettings& exception) {
+  return !route.username.empty() && std::any_of(route.via.begin(), route.via.end(), [&](const NextHop& hop) {
+    return hop.target.host == exception.domain || hop.target.host == exception.mx;
+  });
 }
 
 void check_exceptions(Loading& loading) {
@@ -159,6 +167,12 @@ void check_exceptions(Loading& loading) {
       report(loading, "exception", i, "until",
              print_date(exception.until) + " is more than 30 days ahead; write " +
                  print_date(loading.input.today + longest_exception) + " or earlier");
+    const KeyPlace place{"exception", i, exception.domain.empty() ? "mx" : "domain"};
+    for (const RouteSettings& route : loading.settings.routes)
+      if (leads_a_password_to(route, exception))
+        loading.warning(loading.origin_of(place), dotted(place),
+                        "does not hold for the route with username " + route.username +
+                            ": a password goes only to a server that has proved its name");
   }
 }
 

@@ -147,6 +147,23 @@ TEST(Load, WarnsOfARouteByMxThatNothingVouchesFor) {
   EXPECT_NE(dir.lines(loaded.warnings)[0].find("is reached only if DNSSEC signs"), std::string::npos);
 }
 
+TEST(Load, WarnsOfAnExceptionThatARouteWithAPasswordDoesNotHeed) {
+  const ConfigDirectory dir;
+  const std::string secret = dir.write("secret", "swordfish\n").string();
+  const Loaded loaded = dir.load(
+      "hostname = \"relay.example\"\n[[route]]\nrecipients = [\"a.example\"]\nvia = [\"mx.b.example:25\"]\n"
+      "username = \"u\"\npassword_file = \"" +
+      secret +
+      "\"\n"
+      "[[exception]]\nmx = \"mx.b.example\"\nallow = [\"bad-certificate\"]\nreason = \"r\"\nuntil = "
+      "2026-11-22\n"
+      "[[exception]]\nmx = \"mx.c.example\"\nallow = [\"bad-certificate\"]\nreason = \"r\"\nuntil = "
+      "2026-11-22\n");
+  ASSERT_TRUE(loaded.settings) << dir.lines(loaded.errors)[0];
+  EXPECT_THAT(dir.lines(loaded.warnings),
+              ElementsAre(HasSubstr("exception[0].mx: does not hold for the route with username u")));
+}
+
 TEST(PublishedSettings, KeepsOldSnapshotsAlive) {
   const auto first = std::make_shared<const Settings>();
   PublishedSettings published(first);
