@@ -19,8 +19,8 @@ Result<std::optional<std::string>> read_key(const std::filesystem::path& file);
 
 // The key that `file` holds, made at first use with mode 0600. It is written and synced under another name
 // first: the file is whole or not there, its name is durable, and of two processes that make it at once one
-// takes the other's. A shorter file is torn, and is replaced; of a longer one,
-// which somebody wrote by hand, the first kKeySize octets count. Blocks.
+// takes the other's. A shorter file is torn, and is replaced; of a longer one, which somebody wrote by hand,
+// the first kKeySize octets count. Blocks.
 // BaseError::io when it can be neither read nor made.
 Result<std::string> load_or_make_key(const std::filesystem::path& file);
 
